@@ -1,0 +1,1 @@
+"""Gradient flows in double precision: coordinates, field, charts, stepping, events, results."""

@@ -1,0 +1,231 @@
+"""The result of a run: states at any time, losses with their errors, events, and its file."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from flowkit.flows.frame import Frame
+from flowkit.flows.stepping import Path
+from flowkit.problems.teacher_student import TeacherStudent
+
+Array = np.ndarray
+# Rounding in the loss formula itself; no estimate goes below it.
+FLOOR = 1e-14
+PROBES = 32
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened at time t to one neuron (0-based)."""
+
+    kind: str
+    neuron: int
+    t: float
+    message: str
+
+
+class Flow:
+    """A gradient flow on [0, t_max].
+
+    Attributes
+    ----------
+    t : (m,) array
+        Times of the steps, or `t_eval`.
+    status : str
+        "finished", or the cause of an early stop: "interrupted", "step limit", "failed".
+    message : str
+        The same in words.
+    events : list of Event
+        Such as ``kind="zero-neuron", neuron=2, t=12.2``.
+    stats : dict
+        Steps, evaluations, method, tolerance.
+    problem, w0, t_max, rtol
+        What was asked for.
+    """
+
+    def __init__(
+        self,
+        problem: TeacherStudent,
+        w0: Array,
+        t_max: float,
+        rtol: float,
+        path: Path,
+        frame: Frame,
+        members: list[list[int]],
+        t_eval: Array | None = None,
+        coarse: Callable[[], Path] | None = None,
+    ) -> None:
+        self.problem, self.w0, self.t_max, self.rtol = problem, w0, t_max, rtol
+        self.path, self.frame, self.members = path, frame, members
+        self.t = path.times if t_eval is None else t_eval[t_eval <= path.times[-1]]
+        self.status, self.message = path.status, path.message
+        self._coarse = coarse
+        self._states = [path.state(t) for t in self.t]
+
+    @cached_property
+    def w(self) -> Array:
+        """Students at `t`, shape (m, n, d); a neuron that reached zero stays there."""
+        return np.array([self._students(*state) for state in self._states])
+
+    @cached_property
+    def loss(self) -> Array:
+        """L at `t`, shape (m,); accurate relatively, see `loss_error`."""
+        return np.array([self._loss(*state) for state in self._states])
+
+    @cached_property
+    def gradient_norm(self) -> Array:
+        """‖∇L‖ at `t`, shape (m,)."""
+        return np.array([self._gradient_norm(*state) for state in self._states])
+
+    @property
+    def local_slope(self) -> Array:
+        """d ln L / d ln t = −t ‖∇L‖²/L at `t`, exact, no differencing; nan where L underflows."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return -self.t * (self.gradient_norm / self.loss) * self.gradient_norm
+
+    @cached_property
+    def loss_error(self) -> Array:
+        """Estimated relative error of `loss`, shape (m,); computed on first use.
+
+        The flow is run again with 30 times the tolerance; a tenth of the difference between the two
+        is taken (the errors are proportional to the tolerance, so 1/30 would be the expectation).
+        """
+        probes, errors = self._errors
+        if len(probes) == 0:
+            return np.full(len(self.t), FLOOR)
+        return np.asarray(np.interp(np.log1p(self.t), np.log1p(probes), errors))
+
+    @cached_property
+    def _errors(self) -> tuple[Array, Array]:
+        if self._coarse is None:
+            return np.array([]), np.array([])
+        coarse = self._coarse()
+        times = coarse.times[coarse.times <= self.path.times[-1]]
+        pick = np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))
+        errors = []
+        for t in times[pick]:
+            fine, rough = self._loss(*self.path.state(t)), self._loss(*coarse.state(t))
+            errors.append(abs(rough - fine) / fine / 10 if fine > 0 else 0.0)
+        # A difference may pass through zero between two runs: neighbours speak for each other.
+        padded = np.pad(np.array(errors), 1, mode="edge")
+        return times[pick], np.maximum(FLOOR, np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0))
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """What happened on the way, in order of time."""
+        return [
+            Event("zero-neuron", neuron, t, f"neuron {neuron} reached zero norm and stays there")
+            for group, t in self.path.events
+            for neuron in self.members[group]
+        ]
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Cost and settings of the run."""
+        path = self.path
+        return {
+            "method": "Radau",
+            "rtol": self.rtol,
+            "step_tolerance": path.tolerance,
+            "steps": path.steps,
+            "nfev": path.nfev,
+            "njev": path.njev,
+            "nlu": path.nlu,
+            "dimension": int(self.frame.basis.shape[0]),
+            "groups": len(self.members),
+        }
+
+    def __call__(self, t: Any) -> Array:
+        """Students at time t: (n, d) for a scalar, (len(t), n, d) for an array."""
+        return self._at(t, self._students)
+
+    def loss_at(self, t: Any) -> Any:
+        """L at time t, a float for a scalar, else an array of its shape."""
+        value = self._at(t, self._loss)
+        return float(value) if np.ndim(t) == 0 else value
+
+    def slope_at(self, t: Any) -> Any:
+        """d ln L / d ln t at time t."""
+        gradient, loss = self._at(t, self._gradient_norm), self.loss_at(t)
+        return -np.asarray(t) * (gradient / loss) * gradient
+
+    def _at(self, t: Any, quantity: Callable[..., Any]) -> Array:
+        times = np.asarray(t, dtype=float)
+        last = float(self.path.times[-1])
+        if times.size and not (times.min() >= 0 and times.max() <= last):
+            raise ValueError(f"t: must lie in [0, {last:.6g}], where the run has been")
+        values = np.array([quantity(*self.path.state(x)) for x in times.ravel()])
+        return values.reshape(times.shape + values.shape[1:])
+
+    def _students(self, field: Any, r: Array, w: Array, alive: list[int]) -> Array:
+        full = np.zeros(self.w0.shape)
+        lifted = self.frame.lift(w)
+        for row, group in enumerate(alive):
+            full[self.members[group]] = lifted[row]
+        return full
+
+    def _loss(self, field: Any, r: Array, w: Array, alive: list[int]) -> float:
+        if len(field.teachers) > 1:
+            return float(self.problem.loss(self._students(field, r, w, alive)))
+        return max(float(field.loss(r, w)), 0.0)
+
+    def _gradient_norm(self, field: Any, r: Array, w: Array, alive: list[int]) -> float:
+        _, w_dot = field.velocity(r, w)
+        return float(np.sqrt(field.sizes @ np.einsum("ij,ij->i", w_dot, w_dot)))
+
+    def save(self, file: Any) -> None:
+        """Write a netCDF file that `flowkit.load` reads; complete or not at all."""
+        from flowkit.flows.storage import save
+
+        save(self, FilePath(file))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON, as the command line's ``--json`` writes."""
+        return {
+            "t": self.t.tolist(),
+            "loss": self.loss.tolist(),
+            "loss_error": self.loss_error.tolist(),
+            "w": self.w.tolist(),
+            "status": self.status,
+            "message": self.message,
+            "events": [asdict(event) for event in self.events],
+            "stats": self.stats,
+        }
+
+    def plot(self, ax: Any = None) -> Any:
+        """Loss against t, log-log, with events marked; returns the matplotlib Axes."""
+        from flowkit.plots import plot_flow
+
+        return plot_flow(self, ax)
+
+    def __repr__(self) -> str:
+        n, d = self.w0.shape
+        return (
+            f"<Flow n={n} d={d} t=0…{self.t[-1]:.6g} loss={self.loss[-1]:.6e} "
+            f"(relative error {self.loss_error[-1]:.0e}) {self.status}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "problem": repr(self.problem),
+            "students": f"{self.w0.shape[0]} in {self.w0.shape[1]} dimensions",
+            "time": f"0 … {self.t[-1]:.6g}",
+            "final loss": f"{self.loss[-1]:.9e} (relative error {self.loss_error[-1]:.0e})",
+            "status": f"{self.status}: {self.message}",
+            "events": "; ".join(f"t = {e.t:.8g}: {e.message}" for e in self.events) or "none",
+            "cost": json.dumps({k: self.stats[k] for k in ("method", "steps", "nfev")}),
+        }
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{k}</th>"
+            f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in rows.items()
+        )
+        return f"<table>{cells}</table>"

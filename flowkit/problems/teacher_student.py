@@ -1,0 +1,240 @@
+"""Students learning teachers with one layer of (leaky) ReLU neurons on Gaussian data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import fsum
+from typing import Any
+
+import numpy as np
+
+from flowkit.problems.pairs import angles, pair_functions, polar
+from symbolic.activations import LeakyReLU, ReLU, parse_activation
+
+Array = np.ndarray
+
+EPS = float(np.finfo(float).eps)
+# A double evaluation is kept if its error bound, relative to the result, is below this.
+TRUSTED = 2e-13
+
+
+class TeacherStudent:
+    """L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))², x ~ N(0, I_d).
+
+    Parameters
+    ----------
+    teacher : array_like, shape (d,) or (k, d)
+        v, or v_1 … v_k; finite, no zero row.
+    activation : "relu", "leaky:ALPHA", `ReLU` or `LeakyReLU`
+        σ.
+
+    Notes
+    -----
+    Double-precision results are correct to a relative error of 1e-12 (gradient and Hessian: of their
+    norm) at every point: each evaluation carries a rounding bound, and where that exceeds 2e-13 the
+    numbers are computed again in ball arithmetic from the exact weights.
+
+    References
+    ----------
+    W. Xu & S. S. Du, arXiv 2302.10034; I. Safran, G. Yehudai & O. Shamir, arXiv 2006.01005.
+    """
+
+    def __init__(self, teacher: Any, activation: Any = "relu") -> None:
+        self.teacher = _matrix(teacher, "teacher")
+        zero = np.flatnonzero(~self.teacher.any(axis=1))
+        if zero.size:
+            raise ValueError(f"teacher: row {zero[0]} is zero")
+        if isinstance(activation, str):
+            activation = parse_activation(activation)
+        if not isinstance(activation, ReLU | LeakyReLU):
+            raise ValueError(f"activation: expected a ReLU or LeakyReLU, got {activation!r}")
+        self.activation = activation
+
+    @property
+    def dimension(self) -> int:
+        """d, the dimension of the inputs."""
+        return int(self.teacher.shape[1])
+
+    @cached_property
+    def weights(self) -> tuple[Any, Any]:
+        """(mean, kink_weight) of L = ½ mean ‖r‖² + kink_weight Σ_{a<b} c_a c_b ‖a‖‖b‖ R(θ)."""
+        from symbolic.teacher_student import weights
+
+        return weights(self.activation.alpha)
+
+    def __repr__(self) -> str:
+        return f"TeacherStudent(teacher={self.teacher.tolist()}, activation='{self.activation}')"
+
+    def expressions(self, n: int) -> Any:
+        """The SymPy loss, gradient and Hessian of n students (`symbolic.teacher_student.Expressions`)."""
+        from symbolic.teacher_student import expressions
+
+        if n < 1:
+            raise ValueError(f"n: must be at least 1, got {n}")
+        k, d = self.teacher.shape
+        return expressions(n, k, d, self.activation.alpha)
+
+    def loss(self, W: Any, precision: int | None = None) -> Any:
+        """L(W).
+
+        Parameters
+        ----------
+        W : array_like, shape (n, d)
+            Students, taken as exact numbers.
+        precision : int, optional
+            Decimal digits of an mpmath result; all of them are correct.
+
+        Returns
+        -------
+        float or mpmath.mpf
+
+        Raises
+        ------
+        ValueError
+            Not finite, wrong shape, or a precision that is not an integer ≥ 15.
+        """
+        students = self.students(W, exact=precision is not None)
+        if precision is None:
+            value, bound = self._loss(students)
+            if bound <= TRUSTED * value:
+                return value
+        return self._exact(students, "loss", precision)[()]
+
+    def gradient(self, W: Any, precision: int | None = None) -> Array:
+        """∂L/∂W, shape (n, d); arguments as for `loss`.  No neuron may be zero."""
+        students = self._differentiable(W, precision)
+        if precision is None:
+            value, bound = self._gradient(students)
+            if bound <= TRUSTED * np.linalg.norm(value):
+                return value
+        return self._exact(students, "gradient", precision).reshape(students.shape)
+
+    def hessian(self, W: Any, precision: int | None = None) -> Array:
+        """Second derivatives, shape (n·d, n·d), row-major; arguments as for `loss`."""
+        students = self._differentiable(W, precision)
+        if precision is None:
+            value, bound = self._hessian(students)
+            if bound <= TRUSTED * np.linalg.norm(value):
+                return value
+        size = students.size
+        return self._exact(students, "hessian", precision).reshape(size, size)
+
+    def students(self, W: Any, name: str = "W", exact: bool = False) -> Array:
+        """Validate weights (n, d); mpmath numbers pass where `exact`."""
+        students = _matrix(W, name, exact)
+        if students.ndim != 2 or students.shape[1] != self.dimension:
+            shape = np.shape(W)
+            raise ValueError(f"{name}: expected shape (n, {self.dimension}), got {shape}")
+        return students
+
+    def _differentiable(self, W: Any, precision: int | None) -> Array:
+        students = self.students(W, exact=precision is not None)
+        zero = [i for i, row in enumerate(students) if not any(row)]
+        if zero:
+            raise ValueError(f"W: neuron {zero[0]} is zero, where the loss has no derivative")
+        return students
+
+    def _exact(self, students: Array, quantity: str, precision: int | None) -> Array:
+        from flowkit.problems import exact
+
+        if precision is not None and (isinstance(precision, bool) or int(precision) != precision):
+            raise ValueError(f"precision: must be an integer, got {precision!r}")
+        if precision is not None and precision < 15:
+            raise ValueError(f"precision: must be at least 15 digits, got {precision}")
+        system = exact.ExactSystem.of(students, self.teacher, *self.weights)
+        evaluate = getattr(system, quantity)
+        scalar = quantity == "loss"
+        target = exact.FLOAT_BITS if precision is None else exact.bits(int(precision))
+        values = exact.certify((lambda: [evaluate()]) if scalar else evaluate, target)
+        convert = exact.to_float if precision is None else exact.to_mpf
+        result = np.array([convert(x) for x in values], float if precision is None else object)
+        return result.reshape(()) if scalar else result
+
+    def _geometry(self, students: Array) -> tuple[Array, Array, Array, Array]:
+        """Signs, norms and unit rows of students and teachers, and the angles students × all."""
+        vectors = np.vstack([students, self.teacher])
+        signs = np.repeat([1.0, -1.0], [len(students), len(self.teacher)])
+        norms, units = polar(vectors)
+        return signs, norms, units, angles(units, units)
+
+    def _residual(self, students: Array) -> Array:
+        columns = np.vstack([students, -self.teacher]).T
+        return np.array([fsum(column) for column in columns])
+
+    def _loss(self, students: Array) -> tuple[float, float]:
+        """The loss and a bound on its rounding error."""
+        mean, kink_weight = map(float, self.weights)
+        signs, norms, _, theta = self._geometry(students)
+        (remainder,) = pair_functions("numpy").remainder(theta)
+        scale = np.outer(norms, norms)
+        np.fill_diagonal(scale, 0.0)
+        residual = self._residual(students)
+        square = 0.5 * mean * float(residual @ residual)
+        value = square + 0.5 * kink_weight * float(signs @ (scale * remainder) @ signs)
+        # θ carries an error of 8 units in the last place of 1; R' ≤ θ²/2π.
+        spread = float((scale * (4 * np.abs(remainder) + 8 * theta**2 + 64 * EPS)).sum())
+        return value, EPS * (8 * square + kink_weight * spread)
+
+    def _gradient(self, students: Array) -> tuple[Array, float]:
+        mean, kink_weight = map(float, self.weights)
+        signs, norms, units, theta = self._geometry(students)
+        n = len(students)
+        u, q = pair_functions("numpy").gradient(theta[:n])
+        weight = signs * norms
+        np.fill_diagonal(u, 0.0)
+        np.fill_diagonal(q, 0.0)
+        total = ((u + q) @ weight)[:, None] * units[:n] - (q * weight) @ units
+        value = mean * self._residual(students) + kink_weight * total
+        spread = float((np.abs(u) + q + 1) @ norms @ np.ones(n))
+        return value, 8 * EPS * (kink_weight * spread)
+
+    def _hessian(self, students: Array) -> tuple[Array, float]:
+        mean, kink_weight = map(float, self.weights)
+        signs, norms, units, theta = self._geometry(students)
+        n, d = students.shape
+        nu, omega = pair_functions("numpy").hessian(theta[:n])
+        eye = np.eye(d)
+        blocks = np.empty((n, d, n, d))
+        ratio = norms[None, :] / norms[:n, None]
+        spread = 0.0
+        for i in range(n):
+            own = np.zeros((d, d))
+            for b in range(len(signs)):
+                normal, f, e = frame(units[i], units[b])
+                if b != i:
+                    shape = eye - np.outer(units[i], units[i]) + np.outer(normal, normal)
+                    own += signs[b] * ratio[i, b] * nu[i, b] * shape
+                    spread += ratio[i, b]
+                if b < n:
+                    cross = nu[i, b] * (np.outer(f, f) - np.outer(e, e)) - omega[i, b] * eye
+                    blocks[i, :, b, :] = mean * eye + kink_weight * cross
+            blocks[i, :, i, :] = mean * eye + kink_weight * own
+        return blocks.reshape(n * d, n * d), 4 * EPS * (spread + n * n)
+
+
+def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """(n̄, f̄, ē) of two unit vectors: unit(y − cos θ x), unit(y + x), unit(y − x); 0 if parallel."""
+    minus, plus = y - x, y + x
+    chord, span = np.linalg.norm(minus), np.linalg.norm(plus)
+    e = minus / chord if chord > 0 else 0 * x
+    f = plus / span if span > 0 else 0 * x
+    return 0.5 * (chord * f + span * e) if chord > 0 and span > 0 else 0 * x, f, e
+
+
+def _matrix(values: Any, name: str, exact: bool = False) -> Array:
+    """A finite 2-D array of floats (or, where `exact`, of mpmath numbers)."""
+    try:
+        array = np.array(values, dtype=object if exact else float)
+        finite = np.isfinite(array.astype(float)).all()
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: expected an array of real numbers") from None
+    if array.ndim == 1 and name == "teacher":
+        array = array[None, :]
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name}: expected a matrix, one neuron a row, got shape {array.shape}")
+    if not finite:
+        raise ValueError(f"{name}: holds a NaN or an infinity")
+    return array
+
+

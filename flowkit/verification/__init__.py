@@ -1,0 +1,1 @@
+"""Claims of the papers: statement, prediction, measurement, verdict."""

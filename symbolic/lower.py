@@ -1,0 +1,101 @@
+"""Expression → callable in one arithmetic: float64 arrays, mpmath numbers or python-flint balls.
+
+Common subexpressions are shared, rationals stay exact, and the named functions of
+`symbolic.special` are replaced by numerics that do not cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sympy as sp
+from sympy.printing.pycode import PythonCodePrinter
+
+from symbolic.special import NAMED, arb_function, mpmath_function, numpy_function
+
+ARITHMETICS = ("numpy", "mpmath", "arb")
+
+
+class ExactPrinter(PythonCodePrinter):  # type: ignore[misc]
+    """Prints rationals as calls, so that no double enters a high-precision expression."""
+
+    def _print_Rational(self, expr: sp.Rational) -> str:
+        return f"rational({expr.p}, {expr.q})"
+
+    def _print_Pi(self, expr: sp.Expr) -> str:
+        return "pi()"
+
+    def _print_Float(self, expr: sp.Float) -> str:
+        raise ValueError(f"expression: holds the float {expr}; write it as a rational")
+
+    def _print_Function(self, expr: sp.Function) -> str:
+        arguments = ", ".join(self._print(a) for a in expr.args)
+        return f"{expr.func.__name__}({arguments})"
+
+    _print_sin = _print_cos = _print_atan2 = _print_Function
+
+    def _print_Pow(self, expr: sp.Pow, **_: Any) -> str:
+        base, exponent = expr.as_base_exp()
+        if exponent == sp.Rational(1, 2):
+            return f"sqrt({self._print(base)})"
+        if exponent.is_Integer:
+            return f"({self._print(base)})**({int(exponent)})"
+        raise ValueError(f"expression: power {expr} has no exact lowering")
+
+
+def lower(
+    expressions: Sequence[sp.Expr],
+    arguments: Sequence[sp.Symbol],
+    arithmetic: str = "numpy",
+    context: Any = None,
+) -> Callable[..., list[Any]]:
+    """Compile expressions into one callable that returns a list.
+
+    Parameters
+    ----------
+    expressions : sequence of sympy.Expr
+        Real scalars in `arguments`; no floats.
+    arguments : sequence of sympy.Symbol
+        The order in which the callable takes its numbers.
+    arithmetic : {"numpy", "mpmath", "arb"}
+        float64 arrays, numbers of the mpmath `context`, or balls at ``flint.ctx.prec``.
+    context : mpmath context, optional
+        For "mpmath"; its working precision when the callable runs is the one that counts.
+
+    Raises
+    ------
+    ValueError
+        Unknown arithmetic, or an expression that cannot be lowered exactly.
+    """
+    if arithmetic == "numpy":
+        names = {f.__name__: numpy_function(f) for f in NAMED}
+        return sp.lambdify(arguments, list(expressions), [names, "numpy"], cse=True)
+    if arithmetic not in ARITHMETICS:
+        raise ValueError(f"arithmetic: must be one of {ARITHMETICS}, got {arithmetic!r}")
+    printer = ExactPrinter({"fully_qualified_modules": False, "allow_unknown_functions": True})
+    modules = _mpmath_names(context) if arithmetic == "mpmath" else _arb_names()
+    return sp.lambdify(arguments, list(expressions), [modules], printer=printer, cse=True)
+
+
+def _mpmath_names(context: Any) -> dict[str, Any]:
+    if context is None:
+        raise ValueError("context: lowering to mpmath needs an mpmath context of its own")
+    names = {name: getattr(context, name) for name in ("sin", "cos", "sqrt", "atan2")}
+    names["rational"] = lambda p, q: context.mpf(p) / q
+    names["pi"] = lambda: +context.pi
+    return names | {f.__name__: mpmath_function(f, context) for f in NAMED}
+
+
+def _arb_names() -> dict[str, Any]:
+    import flint
+
+    names: dict[str, Any] = {
+        "sin": lambda x: x.sin(),
+        "cos": lambda x: x.cos(),
+        "sqrt": lambda x: x.sqrt(),
+        "atan2": flint.arb.atan2,
+        "rational": lambda p, q: flint.arb(p) / q,
+        "pi": flint.arb.pi,
+    }
+    return names | {f.__name__: arb_function(f) for f in NAMED}
