@@ -8,7 +8,7 @@ Method.  With x = ln t (power law) or x = t (exponential) both laws read
     ln y = c + p x + sum_j b_j x**m_j exp(-q_j x),
 
 a straight line plus corrections that die out: 1/t, log t/t, ..., or t^-q with free q.  Each of
-seven correction models is fitted to a dozen nested windows, all ending at the last point.  A
+seven correction models is fitted to about ten nested windows, all ending at the last point.  A
 least-squares error bar would ignore that the errors of a solver are smooth and that every
 correction model is incomplete, so the half-width given to a candidate is the sum of
 
@@ -18,8 +18,11 @@ correction model is incomplete, so the half-width given to a candidate is the su
 * end: the change of p when the last quarter of the window is left out (a backtest of the
   extrapolation).
 
-Models that another model beats clearly in the same window are refuted.  The narrowest candidate
-wins, and its interval is widened to cover the value of every candidate about as narrow.
+Start and end enter with the factor _SAFETY, and all is multiplied by a doubt that grows with the
+misfit and with corrections that hardly decay in the window.  These factors are calibrated on
+ensembles with known limits (tests/test_rates.py); they are not derived.  Models that another
+model beats clearly in the same window, or that miss a stated accuracy, are refuted.  The
+narrowest candidate wins; its interval is widened to cover every candidate about as narrow.
 """
 
 from __future__ import annotations
@@ -276,7 +279,7 @@ def _correction(best: _Candidate, power_law: bool) -> str:
 def _log_values(y: Any) -> Array:
     """ln y as floats; -inf for 0, nan for negative; mpmath numbers may be far below 1e-308."""
     if np.ndim(y) == 1 and any(hasattr(v, "_mpf_") for v in y):
-        import mpmath  # type: ignore[import-untyped]
+        import mpmath
 
         logs = [mpmath.log(v) if v > 0 else (-np.inf if v == 0 else np.nan) for v in y]
         return np.array(logs, dtype=float)

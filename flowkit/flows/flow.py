@@ -20,6 +20,10 @@ Array = np.ndarray
 # Rounding in the loss formula itself; no estimate goes below it.
 FLOOR = 1e-14
 PROBES = 32
+WHAT = {
+    "zero-neuron": "neuron {} reached zero norm and stays there",
+    "released-neuron": "neuron {} leaves zero: a direction has turned downhill",
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,8 @@ class Flow:
     def events(self) -> list[Event]:
         """What happened on the way, in order of time."""
         return [
-            Event("zero-neuron", neuron, t, f"neuron {neuron} reached zero norm and stays there")
-            for group, t in self.path.events
+            Event(kind, neuron, t, WHAT[kind].format(neuron))
+            for kind, group, t in self.path.events
             for neuron in self.members[group]
         ]
 

@@ -6,9 +6,9 @@ E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, §IV.8.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from flowkit.flows.field import Field
 Array = np.ndarray
 MAX_STEPS = 100_000
 TINY_STEP = 1e-14
+WATCH = 1.1  # growth of t between looks at whether zero still holds a dead neuron
 
 
 @dataclass
@@ -31,14 +32,23 @@ class Piece:
     y: list[Array] = field(default_factory=list)
 
 
+class Start(NamedTuple):
+    """Where a piece begins: chart, time, state, and the original groups that are alive."""
+
+    chart: Chart
+    t: float
+    r: Array
+    w: Array
+    alive: list[int]
+
+
 @dataclass
 class Path:
     """A solution as pieces in order of time; where two meet, the later one holds."""
 
     pieces: list[Piece]
     tolerance: float
-    groups: int
-    events: list[tuple[int, float]] = field(default_factory=list)  # group, time
+    events: list[tuple[str, int, float]] = field(default_factory=list)  # kind, group, time
     status: str = "finished"
     message: str = "reached t_max"
     steps: int = 0
@@ -122,80 +132,122 @@ def solve(
     report: Callable[[float, float], None] | None = None,
 ) -> Path:
     """Integrate from t = 0; every stop is named in the path."""
-    path = Path([], tolerance, len(w))
+    march = March(system, Path([], tolerance), t_max)
     try:
-        for t, loss in march(path, system, r, w, t_max):
+        for t, loss in march.run(r, w):
             if report:
                 report(t, loss)
     except KeyboardInterrupt:
-        last = path.pieces[-1].t[-1]
-        path.status, path.message = "interrupted", f"interrupted at t = {last:.6g}"
-    return path
+        last = march.path.pieces[-1].t[-1]
+        march.path.status, march.path.message = "interrupted", f"interrupted at t = {last:.6g}"
+    return march.path
 
 
-def march(
-    path: Path, system: Field, r: Array, w: Array, t_max: float
-) -> Iterator[tuple[float, float]]:
-    """Fill the path step by step; yields time and loss of each."""
-    chart: Chart = initial(system, w)
-    alive = list(range(len(w)))
-    t = 0.0
-    while True:
-        piece = Piece(chart, list(alive), [t], [chart.encode(t, r, w)])
-        path.pieces.append(piece)
-        if t >= t_max or not alive:
-            return
-        radau = solver(chart, t, piece.y[0], t_max, path.tolerance)
+@dataclass
+class March:
+    """Fills a path piece by piece: a new piece begins where the chart or the living groups change."""
+
+    system: Field
+    path: Path
+    t_max: float
+    watched: float = 0.0
+
+    def run(self, r: Array, w: Array) -> Iterator[tuple[float, float]]:
+        """Yield time and loss of each accepted step."""
+        alive = list(range(len(w)))
+        start: Start | None = Start(initial(self.system, w), 0.0, r, w, alive)
+        while start is not None:
+            start = yield from self._piece(start)
+
+    def _piece(self, start: Start) -> Generator[tuple[float, float], None, Start | None]:
+        """Steps in one chart; returns where the next piece starts."""
+        chart, t, r, w, alive = start
+        piece = Piece(chart, alive, [t], [chart.encode(t, r, w)])
+        self.path.pieces.append(piece)
+        if t >= self.t_max or not alive:
+            return self._extend(piece)
+        radau = solver(chart, t, piece.y[0], self.t_max, self.path.tolerance)
         r_dot, w_dot = chart.field.velocity(r, w)
         change = None
         while change is None and radau.status == "running":
             # A step past zero would come out on the other side.
             radau.max_step = max(0.8 * zero_neuron.shrinking_time(w, w_dot), TINY_STEP * t)
             failure = take_step(radau, chart)
-            if failure or path.steps >= MAX_STEPS:
-                _stop(path, radau, failure, t)
-                return
-            path.steps += 1
+            if failure or self.path.steps >= MAX_STEPS:
+                self._count(radau)
+                return self._stop(failure, t)
+            self.path.steps += 1
             t = float(radau.t)
             piece.t.append(t)
             piece.y.append(radau.y)
             r, w = chart.decode(t, radau.y)
             r_dot, w_dot = chart.field.velocity(r, w)
             loss = chart.field.loss(r, w)
-            radau.atol = path.tolerance * chart.scale(t, radau.y, path.tolerance, loss)
+            radau.atol = self.path.tolerance * chart.scale(t, radau.y, self.path.tolerance, loss)
             yield t, loss
-            change = _death(path, chart, alive, t, r, w)
+            change = self._release(piece) or self._death(Start(chart, t, r, w, alive))
             if change is None:
                 other = choose(chart, t, r, w, r_dot, loss)
-                change = None if other is chart else (other, t, r, w)
-        _count(path, radau)
-        if change is None:
-            return
-        chart, t, r, w = change
+                change = None if other is chart else Start(other, t, r, w, alive)
+        self._count(radau)
+        return change
 
+    def _extend(self, piece: Piece) -> None:
+        """All neurons are at zero: the state stays as it is until t_max."""
+        if piece.t[-1] < self.t_max:
+            piece.t.append(self.t_max)
+            piece.y.append(piece.y[-1])
 
-def _death(
-    path: Path, chart: Chart, alive: list[int], t: float, r: Array, w: Array
-) -> tuple[Chart, float, Array, Array] | None:
-    """Chart, time and state after a neuron has reached zero; None if none is about to."""
-    fate = zero_neuron.dying(chart.field, r, w)
-    if fate is None:
-        return None
-    i, remaining = fate
-    rest, r, w = zero_neuron.drop(chart.field, r, w, i, remaining)
-    path.events.append((alive.pop(i), t + remaining))
-    return initial(rest, w), t + remaining, r, w
+    def _death(self, at: Start) -> Start | None:
+        """The start without a neuron that reaches zero now; None if none does."""
+        fate = zero_neuron.dying(at.chart.field, at.r, at.w)
+        if fate is None:
+            return None
+        i, remaining = fate
+        rest, r, w = zero_neuron.drop(at.chart.field, at.r, at.w, i, remaining)
+        t = self.watched = at.t + remaining
+        self.path.events.append(("zero-neuron", at.alive[i], t))
+        return Start(initial(rest, w), t, r, w, at.alive[:i] + at.alive[i + 1 :])
 
+    def _release(self, piece: Piece) -> Start | None:
+        """The start with the dead neurons back if zero no longer holds them; else None.
 
-def _count(path: Path, radau: Any) -> None:
-    path.nfev += radau.nfev
-    path.njev += radau.njev
-    path.nlu += radau.nlu
+        Looked at whenever t has grown by WATCH since the last look, then located by bisection.
+        """
+        t, dead = piece.t[-1], self._dead(piece)
+        if not dead or t < WATCH * self.watched:
+            return None
+        before, self.watched = max(self.watched, piece.t[0]), t
+        if self._weakest(t)[0] >= 0:
+            return None
+        low, high = before, t
+        while high - low > 1e-9 * high:
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self._weakest(middle)[0] >= 0 else (low, middle)
+        field, r, w, alive = self.path.state(high)
+        keep = int(np.searchsorted(piece.t, high))
+        piece.t, piece.y = piece.t[:keep], piece.y[:keep]
+        self.watched = high
+        self.path.events += [("released-neuron", group, high) for group in dead]
+        back = zero_neuron.release(field, r, w, self.system.sizes[dead], self._weakest(high)[1])
+        return Start(initial(back[0], back[2]), high, back[1], back[2], alive + dead)
 
+    def _dead(self, piece: Piece) -> list[int]:
+        return [g for g in range(len(self.system.sizes)) if g not in piece.alive]
 
-def _stop(path: Path, radau: Any, failure: str | None, t: float) -> None:
-    _count(path, radau)
-    if failure:
-        path.status, path.message = "failed", f"no step succeeds at t = {t:.6g}: {failure}"
-    else:
-        path.status, path.message = "step limit", f"{MAX_STEPS} steps taken by t = {t:.6g}"
+    def _weakest(self, t: float) -> tuple[float, Array]:
+        field, r, w, _ = self.path.state(t)
+        return zero_neuron.weakest(field, r, w)
+
+    def _count(self, radau: Any) -> None:
+        self.path.nfev += radau.nfev
+        self.path.njev += radau.njev
+        self.path.nlu += radau.nlu
+
+    def _stop(self, failure: str | None, t: float) -> None:
+        if failure:
+            self.path.status = "failed"
+            self.path.message = f"no step succeeds at t = {t:.6g}: {failure}"
+        else:
+            self.path.status = "step limit"
+            self.path.message = f"{MAX_STEPS} steps taken by t = {t:.6g}"

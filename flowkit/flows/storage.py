@@ -94,7 +94,7 @@ def _pack(flow: Flow) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, meta
 
 
-_PLAIN = ("tolerance", "groups", "status", "message", "steps", "nfev", "njev", "nlu")
+_PLAIN = ("tolerance", "status", "message", "steps", "nfev", "njev", "nlu")
 
 
 def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Flow:
@@ -111,7 +111,7 @@ def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Flow:
             chart = LinearChart(field, saved["pivot"], start)
         times, states = arrays[f"piece{i}_t"], arrays[f"piece{i}_y"]
         pieces.append(Piece(chart, saved["alive"], times.tolist(), list(states)))
-    path = Path(pieces, events=[(g, t) for g, t in meta["events"]], **meta["path"])
+    path = Path(pieces, events=[(kind, g, t) for kind, g, t in meta["events"]], **meta["path"])
     frame = Frame(arrays["basis"], arrays["frame_teachers"])
     settings = (meta["t_max"], meta["rtol"], path, frame, meta["members"], arrays["t"])
     flow = Flow(problem, arrays["w0"], *settings)

@@ -11,20 +11,31 @@ direction descends to is positive.  The norm alone decides nothing: neurons turn
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from flowkit.flows.field import Field, directions
+from flowkit.problems.pairs import polar
 
 Array = np.ndarray
 
 NEAR = 1e-9  # of ‖v‖: below this norm the others move less than rounding until the end
+TINY = 1e-300
 
 
 def slope(field: Field, r: Array, w: Array, u: Array) -> Array:
-    """∇Φ(u) for unit rows u, Φ(w) = ‖w‖ γ(w/‖w‖): the pull of the students w and the teachers."""
+    """∇Φ(u) for unit rows u, Φ(w) = ‖w‖ γ(w/‖w‖): the pull of the students w and the teachers.
+
+    Behind v̄, where the pulls nearly cancel, it is taken from the mirrored direction: with
+    σ(z) = ½(1 + α) z + ½(1 − α)|z|, only the first part is odd, so Φ(w) − Φ(−w) = ½(1 + α)² r·w.
+    """
     everything = directions(np.concatenate([w, field.teachers]))
-    return field.mean * r + field.kink_weight * field.pull(directions(u), everything, field.signs)
+    side = np.where(u[:, :1] < 0, -1.0, 1.0)
+    pull = field.pull(directions(side * u), everything, field.signs)
+    odd = 2 * field.mean - 0.5 * field.kink_weight
+    front = field.mean * r + field.kink_weight * pull
+    return np.asarray(side * front + np.where(side < 0, odd, 0.0) * r)
 
 
 def without(field: Field, r: Array, w: Array, i: int) -> tuple[Field, Array, Array]:
@@ -92,3 +103,62 @@ def shrinking_time(w: Array, w_dot: Array) -> float:
     inward = -np.einsum("ij,ij->i", w, w_dot)
     shrinks = inward > 0
     return float((square[shrinks] / inward[shrinks]).min(initial=np.inf))
+
+
+def release(
+    field: Field, r: Array, w: Array, sizes: Array, u: Array
+) -> tuple[Field, Array, Array]:
+    """The system with groups of these sizes back, just off zero in direction u."""
+    new = np.tile(NEAR * np.linalg.norm(field.target) * u, (len(sizes), 1))
+    back = replace(field, sizes=np.concatenate([field.sizes, sizes]))
+    return back, r + sizes @ new, np.vstack([w, new])
+
+
+def consistent(field: Field, r: Array, w: Array) -> Array:
+    """w with Σ m_i w_i = Σ v + r to the last digit, the largest group giving way.
+
+    r is the accurate one of the two; opposite to v̄ their difference would be all that is seen.
+    """
+    mended = w.copy()
+    pivot = int(np.argmax(np.einsum("ij,ij->i", w, w)))
+    mended[pivot] += (field.target + r - field.sizes @ w) / field.sizes[pivot]
+    return mended
+
+
+def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
+    """Smallest γ over directions, and where: a neuron at zero leaves it once this is negative.
+
+    On either side of v̄ the search starts from the best of v̄ itself, every student and −r, in tangent
+    coordinates scaled by the largest angle: near the minimum of the loss γ is small, and may change
+    sign, only within that angle of ±v̄.
+    """
+    from scipy.optimize import minimize
+
+    w = consistent(field, r, w)
+    _, units = polar(w)
+    spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY)
+    tilted = np.vstack([units, -r / max(np.linalg.norm(r), TINY)])
+    best = (np.inf, np.zeros(w.shape[1]))
+    for side in (1.0, -1.0):
+        facing = tilted[side * tilted[:, 0] > 0.1]
+        starts = np.vstack([np.zeros(w.shape[1] - 1), facing[:, 1:] / np.abs(facing[:, :1]) / spread])
+
+        def directed(x: Array, side: float = side) -> Array:
+            u = np.column_stack([np.full(len(x), side), spread * x])
+            return np.asarray(u / np.linalg.norm(u, axis=1)[:, None])
+
+        u = directed(starts)
+        values = np.einsum("ij,ij->i", slope(field, r, w, u), u)
+        scale = max(np.abs(values).max(), TINY)
+
+        def gamma(x: Array, scale: float = scale, directed: Any = directed) -> tuple[float, Array]:
+            u = directed(x[None, :])
+            pull = slope(field, r, w, u)[0]
+            value = float(pull @ u[0])
+            tangent = (pull - value * u[0])[1:] * abs(u[0, 0])
+            return value / scale, spread * tangent / scale
+
+        found = minimize(gamma, starts[int(np.argmin(values))], jac=True, options={"maxiter": 50})
+        if found.fun * scale < best[0]:
+            best = (float(found.fun * scale), directed(found.x[None, :])[0])
+    return best
