@@ -31,14 +31,18 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
-    from flowkit.verification.registry import claims
-    from flowkit.verification.run import verify
-    from flowkit.flows.flow import Event, Flow
-    from flowkit.flows.run import integrate
-    from flowkit.flows.storage import load
-    from flowkit.problems.teacher_student import TeacherStudent
-    from flowkit.rates import fit_exponential, fit_power_law, fit_rate
-    from symbolic.activations import LeakyReLU, ReLU
+    from flowkit.flows.flow import Event as Event
+    from flowkit.flows.flow import Flow as Flow
+    from flowkit.flows.run import integrate as integrate
+    from flowkit.flows.storage import load as load
+    from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
+    from flowkit.rates import fit_exponential as fit_exponential
+    from flowkit.rates import fit_power_law as fit_power_law
+    from flowkit.rates import fit_rate as fit_rate
+    from flowkit.verification.registry import claims as claims
+    from flowkit.verification.run import verify as verify
+    from symbolic.activations import LeakyReLU as LeakyReLU
+    from symbolic.activations import ReLU as ReLU
 
 
 def __getattr__(name: str) -> Any:

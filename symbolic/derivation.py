@@ -56,7 +56,7 @@ class Derivation:
     result: sp.Expr
 
     def check(self, seed: int = 0) -> dict[str, str]:
-        """Re-check every step: {step name: "exact" or "50 digits"}; raise on the first that fails."""
+        """Re-check every step: {name: "exact" or "50 digits"}; raise on the first that fails."""
         return {step.name: step.check(seed) for step in self.steps}
 
     def latex(self) -> str:

@@ -2,7 +2,7 @@
 
 Only the plane of a and b matters.  In polar coordinates of that plane, x = ρ(cos φ, sin φ),
 a = A(1, 0), b = B(cos θ, sin θ), the expectation is a radial integral times an angular one.
-The result is the arc-cosine kernel of order 1 (Cho & Saul 2009, eq. 6), here a result, not an input.
+The result is the arc-cosine kernel of order 1 (Cho & Saul 2009, eq. 6): derived, not put in.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ PHI = sp.Symbol("phi", real=True)
 
 @cache
 def relu_kernel() -> Derivation:
-    """Derive K(a, b) = E [a·x]₊[b·x]₊ as a function of A = ‖a‖, B = ‖b‖ and the angle θ ∈ [0, π]."""
+    """Derive K(a, b) = E [a·x]₊[b·x]₊ in A = ‖a‖, B = ‖b‖ and the angle θ ∈ [0, π]."""
     density = sp.exp(-(RHO**2) / 2) / (2 * sp.pi)
     radial = RHO**3 * sp.exp(-(RHO**2) / 2)
     radial_primitive = -(RHO**2 + 2) * sp.exp(-(RHO**2) / 2)

@@ -17,7 +17,7 @@ from symbolic.special import NAMED, arb_function, mpmath_function, numpy_functio
 ARITHMETICS = ("numpy", "mpmath", "arb")
 
 
-class ExactPrinter(PythonCodePrinter):  # type: ignore[misc]
+class ExactPrinter(PythonCodePrinter):
     """Prints rationals as calls, so that no double enters a high-precision expression."""
 
     def _print_Rational(self, expr: sp.Rational) -> str:

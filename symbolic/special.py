@@ -1,7 +1,8 @@
 """Named functions that textbook formulas lose to cancellation, each with exact and stable numerics.
 
 ``kink(θ) = sin θ − θ cos θ = θ³/3 − θ⁵/30 + …`` carries the loss near a minimum and
-``sine_defect(θ) = sin θ − θ = −θ³/6 + θ⁵/120 − …`` the gradient.  Both are of third order at 0, where
+``sine_defect(θ) = sin θ − θ = −θ³/6 + θ⁵/120 − …`` the gradient.  Both are of third order at 0,
+where
 their textbook forms return rounding noise.  Each knows its derivative, its defining expression and
 its Taylor series, and evaluates with full relative accuracy in NumPy, mpmath and ball arithmetic.
 """
@@ -21,7 +22,7 @@ import sympy as sp
 TERMS = 9
 
 
-class OddDefect(sp.Function):  # type: ignore[misc]
+class OddDefect(sp.Function):
     """An odd entire function of third order at the origin."""
 
     nargs = 1

@@ -1,6 +1,6 @@
 """Population loss, gradient and Hessian of teacher and students, from the pair kernel.
 
-    L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))² = ½ Σ c_a c_b K(a, b),   c = +1 (students), −1 (teachers)
+    L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))² = ½ Σ c_a c_b K(a, b),   c = +1 (student), −1 (teacher)
 
 Every pair kernel here has the form K = A B [mean cos θ + kink_weight R(θ)], R(θ) = kink(θ)/2π.  The
 cosine sums to ½ mean ‖r‖² with r = Σ w_i − Σ v_k, exactly; what is left is of third order in the
@@ -46,7 +46,9 @@ def leaky_split() -> Derivation:
     step = Step(
         "leaky ReLU", "σ(z) = αz + (1 − α)[z]₊, expand the product", sp.expand(expanded), after
     )
-    return Derivation("leaky-split", "The kernel of the leaky ReLU from that of the ReLU", (step,), after)
+    return Derivation(
+        "leaky-split", "The kernel of the leaky ReLU from that of the ReLU", (step,), after
+    )
 
 
 def weights(alpha: Fraction) -> tuple[Fraction, Fraction]:
@@ -93,8 +95,8 @@ def pair_gradient() -> Derivation:
 def pair_hessian() -> Derivation:
     """Second derivatives of A B R(θ); the result is (ν, ω).
 
-        ∂²/∂a∂a = (B/A) ν(θ) (I − āāᵀ + n̄n̄ᵀ),          n̄ = unit(b̄ − cos θ ā)
-        ∂²/∂a∂b = −ω(θ) I + ν(θ) (f̄f̄ᵀ − ēēᵀ),            f̄, ē = unit(b̄ ± ā)
+    ∂²/∂a∂a = (B/A) ν(θ) (I − āāᵀ + n̄n̄ᵀ),          n̄ = unit(b̄ − cos θ ā)
+    ∂²/∂a∂b = −ω(θ) I + ν(θ) (f̄f̄ᵀ − ēēᵀ),            f̄, ē = unit(b̄ ± ā)
     """
     nu, omega = sp.sin(THETA) / (2 * sp.pi), THETA / (2 * sp.pi)
     gradient = _gradient(A * B * REMAINDER, _A3, _B3)

@@ -6,8 +6,9 @@ LinearChart   r = e^{−λ(t−t₀)} r̂ and w_i = (Σ v + r)/n + β_i, one β 
               itself, r̂ tends to a constant: exponential convergence keeps its relative accuracy.
 
 Both describe the same flow exactly; `choose` picks the one that is smooth at the moment.  The
-independent variable stays t: in log time the one stiff rate, n/2, becomes t n/2 and changes within
-a step, which a Newton iteration with a frozen Jacobian pays for (docs/design.md has the measurement).
+independent variable stays t: in log time the one stiff rate, n/2, becomes t n/2 and changes
+within a step, which a Newton iteration with a frozen Jacobian pays for (docs/design.md has the
+measurement).
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ FADED = 1e-140
 class Chart(Protocol):
     """State vector y(t) ↔ residual r (D,) and students w (N, D) of one field."""
 
-    field: Field
-    pivot: int
-
+    @property
+    def field(self) -> Field: ...
+    @property
+    def pivot(self) -> int: ...
     def encode(self, t: float, r: Array, w: Array) -> Array: ...
     def decode(self, t: float, y: Array) -> tuple[Array, Array]: ...
     def velocity(self, t: float, y: Array) -> Array: ...
@@ -45,7 +47,8 @@ class Chart(Protocol):
 class PowerChart:
     """y = (S² r, students along the axis, S × all but one student across it).
 
-    The part of student `pivot` across the axis is what r leaves: b_p = (r + Σ v − Σ m_i b_i)/m_p.  Kept
+    The part of student `pivot` across the axis is what r leaves: b_p = (r + Σ v − Σ m_i b_i)/m_p.
+    Kept
     as a state of its own, its rounding errors would grow like t against b ~ t⁻¹.  With several
     teachers S = 1.
     """
@@ -215,7 +218,7 @@ def choose(chart: Chart, t: float, r: Array, w: Array, r_dot: Array, loss: float
     if len(field.teachers) > 1 or loss <= TINY:
         return chart
     decay = field.rate * r
-    forcing = np.linalg.norm(r_dot + decay) / max(np.linalg.norm(decay), TINY)
+    forcing = np.linalg.norm(r_dot + decay) / max(float(np.linalg.norm(decay)), TINY)
     share = 0.5 * field.mean * (r @ r) / loss
     if isinstance(chart, PowerChart) and forcing < 0.05 and share > 0.5:
         return LinearChart(field, chart.pivot, t)

@@ -106,7 +106,7 @@ class Field:
         return self.n * self.mean
 
     def pull(self, at: Directions, sources: Directions, signs: Array) -> Array:
-        """g at the points `at`, from signed sources; the sum over b of c_b ‖b‖ [u ā + q (ā − b̄)]."""
+        """g at the points `at`: the sum over signed sources of c_b ‖b‖ [u ā + q (ā − b̄)]."""
         theta = pair_angles(at.offsets, sources.offsets)
         u, q = pair_functions("numpy").gradient(theta)
         weight = signs * sources.norms
@@ -140,7 +140,7 @@ class Field:
     def remainder_hessian(self, w: Array) -> Array:
         """kink_weight ∂g_i/∂w_j, shape (N, D, N, D).
 
-        The corner entries of f̄f̄ᵀ − ēēᵀ − I and of I − āāᵀ are formed from the parts across the axis:
+        The corner entries of f̄f̄ᵀ − ēēᵀ − I and of I − āāᵀ are formed from parts across the axis:
         along it they are of second order in the angles.
         """
         everything = directions(np.concatenate([w, self.teachers]))

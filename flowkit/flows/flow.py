@@ -120,7 +120,9 @@ class Flow:
             errors.append(abs(rough - fine) / fine / 10 if fine > 0 else 0.0)
         # A difference may pass through zero between two runs: neighbours speak for each other.
         padded = np.pad(np.array(errors), 1, mode="edge")
-        return times[pick], np.maximum(FLOOR, np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0))
+        return times[pick], np.maximum(
+            FLOOR, np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0)
+        )
 
     @cached_property
     def events(self) -> list[Event]:

@@ -1,4 +1,4 @@
-"""Exact reduction to the span of teachers and students, with the first axis along the first teacher.
+"""Exact reduction to the span of teachers and students, the first axis along the first teacher.
 
 Near the minimum a student is w = h v̄ + b with ‖b‖ ≪ h.  Stored in input coordinates, b is lost to
 the rounding of h v̄; stored as (h, b) it keeps its own relative accuracy.
@@ -16,7 +16,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Frame:
-    """Orthonormal rows (D, d) whose first is v̄₁, D = min(d, n + k), and the teachers in it (k, D)."""
+    """Orthonormal rows (D, d), the first v̄₁, D = min(d, n + k), and teachers in it (k, D)."""
 
     basis: Array
     teachers: Array

@@ -6,15 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
 from math import log1p
 
 PATIENCE = 1.0  # seconds before a bar appears
 
 
 @contextmanager
-def log_progress(t_max: float, show: bool | None) -> Iterator[Callable[[float, float], None] | None]:
-    """A reporter (t, loss) → None that draws a bar on standard error, or None where it is not wanted.
+def log_progress(
+    t_max: float, show: bool | None
+) -> Iterator[Callable[[float, float], None] | None]:
+    """A reporter (t, loss) that draws a bar on standard error, or None where it is not wanted.
 
     `show` None means: on a terminal only.
     """

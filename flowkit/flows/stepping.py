@@ -76,7 +76,12 @@ class Path:
 
 
 def solver(
-    chart: Chart, t: float, y: Array, t_end: float, tolerance: float, first_step: float | None = None
+    chart: Chart,
+    t: float,
+    y: Array,
+    t_end: float,
+    tolerance: float,
+    first_step: float | None = None,
 ) -> Any:
     """SciPy's Radau on a chart, errors relative to the chart's own scale."""
     from scipy.integrate import Radau
@@ -113,7 +118,7 @@ def _error_bound(chart: Chart, t: float, y: Array, tolerance: float) -> Array:
 
 
 def take_step(radau: Any, chart: Chart) -> str | None:
-    """One accepted step with a fresh Jacobian: steps grow by decades, an old one misleads Newton."""
+    """One accepted step, fresh Jacobian: steps grow by decades, an old one misleads Newton."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         message = radau.step()
@@ -145,7 +150,7 @@ def solve(
 
 @dataclass
 class March:
-    """Fills a path piece by piece: a new piece begins where the chart or the living groups change."""
+    """Fills a path piece by piece: a new one begins where the chart or the living groups change."""
 
     system: Field
     path: Path
@@ -165,7 +170,8 @@ class March:
         piece = Piece(chart, alive, [t], [chart.encode(t, r, w)])
         self.path.pieces.append(piece)
         if t >= self.t_max or not alive:
-            return self._extend(piece)
+            self._extend(piece)
+            return None
         radau = solver(chart, t, piece.y[0], self.t_max, self.path.tolerance)
         r_dot, w_dot = chart.field.velocity(r, w)
         change = None
@@ -175,7 +181,8 @@ class March:
             failure = take_step(radau, chart)
             if failure or self.path.steps >= MAX_STEPS:
                 self._count(radau)
-                return self._stop(failure, t)
+                self._stop(failure, t)
+                return None
             self.path.steps += 1
             t = float(radau.t)
             piece.t.append(t)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
+from flowkit.files import replacing
 from flowkit.flows.charts import LinearChart, PowerChart
 from flowkit.flows.field import Field
 from flowkit.flows.flow import Flow
@@ -23,20 +22,10 @@ FORMAT = "flowkit-flow-1"
 
 
 def save(flow: Flow, file: FilePath) -> None:
-    """Write to a temporary file beside `file`, then move it into place."""
+    """Write the run, complete or not at all."""
     arrays, meta = _pack(flow)
-    text = json.dumps(meta)
-    if not file.parent.is_dir():
-        raise ValueError(f"file: no folder {str(file.parent)!r} to write into")
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    os.close(handle)
-    try:
-        _write(temporary, arrays, text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(file) as temporary:
+        _write(temporary, arrays, json.dumps(meta))
 
 
 def load(file: Any) -> Flow:
@@ -127,10 +116,10 @@ def _digest(arrays: dict[str, Array], text: str) -> str:
     return total.hexdigest()
 
 
-def _write(file: str, arrays: dict[str, Array], text: str) -> None:
+def _write(file: FilePath, arrays: dict[str, Array], text: str) -> None:
     from scipy.io import netcdf_file
 
-    with netcdf_file(file, "w") as target:
+    with netcdf_file(str(file), "w") as target:
         target.format, target.settings = FORMAT, text
         target.digest = _digest(arrays, text)
         for name, array in arrays.items():

@@ -105,9 +105,7 @@ def shrinking_time(w: Array, w_dot: Array) -> float:
     return float((square[shrinks] / inward[shrinks]).min(initial=np.inf))
 
 
-def release(
-    field: Field, r: Array, w: Array, sizes: Array, u: Array
-) -> tuple[Field, Array, Array]:
+def release(field: Field, r: Array, w: Array, sizes: Array, u: Array) -> tuple[Field, Array, Array]:
     """The system with groups of these sizes back, just off zero in direction u."""
     new = np.tile(NEAR * np.linalg.norm(field.target) * u, (len(sizes), 1))
     back = replace(field, sizes=np.concatenate([field.sizes, sizes]))
@@ -128,7 +126,7 @@ def consistent(field: Field, r: Array, w: Array) -> Array:
 def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
     """Smallest γ over directions, and where: a neuron at zero leaves it once this is negative.
 
-    On either side of v̄ the search starts from the best of v̄ itself, every student and −r, in tangent
+    On either side of v̄ the search starts from the best of v̄, every student and −r, in tangent
     coordinates scaled by the largest angle: near the minimum of the loss γ is small, and may change
     sign, only within that angle of ±v̄.
     """
@@ -141,7 +139,9 @@ def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
     best = (np.inf, np.zeros(w.shape[1]))
     for side in (1.0, -1.0):
         facing = tilted[side * tilted[:, 0] > 0.1]
-        starts = np.vstack([np.zeros(w.shape[1] - 1), facing[:, 1:] / np.abs(facing[:, :1]) / spread])
+        starts = np.vstack(
+            [np.zeros(w.shape[1] - 1), facing[:, 1:] / np.abs(facing[:, :1]) / spread]
+        )
 
         def directed(x: Array, side: float = side) -> Array:
             u = np.column_stack([np.full(len(x), side), spread * x])

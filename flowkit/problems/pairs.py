@@ -1,4 +1,4 @@
-"""The pair functions of `symbolic.teacher_student`, lowered once per arithmetic, and pair angles."""
+"""The pair functions of `symbolic.teacher_student`, lowered once each, and pair angles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pair_functions(arithmetic: str) -> PairFunctions:
 def polar(vectors: Array) -> tuple[Array, Array]:
     """Norms (N,) and unit rows (N, d); a zero row keeps norm 0 and unit 0.  Never overflows."""
     square = np.einsum("ij,ij->i", vectors, vectors)
-    if square.size and SAFE < square.min() and square.max() < 1 / SAFE:
+    if square.size and square.min() > SAFE and square.max() < 1 / SAFE:
         norms = np.sqrt(square)
         return norms, vectors / norms[:, None]
     largest = np.abs(vectors).max(axis=1, initial=0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from math import fsum
 from typing import Any
@@ -31,7 +30,7 @@ class TeacherStudent:
 
     Notes
     -----
-    Double-precision results are correct to a relative error of 1e-12 (gradient and Hessian: of their
+    Double-precision results are correct to a relative error of 1e-12 (gradient, Hessian: of their
     norm) at every point: each evaluation carries a rounding bound, and where that exceeds 2e-13 the
     numbers are computed again in ball arithmetic from the exact weights.
 
@@ -67,7 +66,7 @@ class TeacherStudent:
         return f"TeacherStudent(teacher={self.teacher.tolist()}, activation='{self.activation}')"
 
     def expressions(self, n: int) -> Any:
-        """The SymPy loss, gradient and Hessian of n students (`symbolic.teacher_student.Expressions`)."""
+        """The SymPy loss, gradient, Hessian of n students, a `teacher_student.Expressions`."""
         from symbolic.teacher_student import expressions
 
         if n < 1:
@@ -236,5 +235,3 @@ def _matrix(values: Any, name: str, exact: bool = False) -> Array:
     if not finite:
         raise ValueError(f"{name}: holds a NaN or an infinity")
     return array
-
-

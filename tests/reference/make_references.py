@@ -209,7 +209,7 @@ class System:
         return np.array(columns).T
 
 
-class StepFailure(Exception):
+class StepError(Exception):
     """Newton's method failed or the step is not resolved: try a smaller step."""
 
 
@@ -239,14 +239,14 @@ def solve_stages(system, method, s, h, y, guess) -> arb_mat:
         delta = (inverse @ (row * to_double(residual).ravel())).reshape(scale.shape)
         size = np.abs(delta).max()
         if not size < 10 or iteration > 25:
-            raise StepFailure
+            raise StepError
         stages = (stages - exact(delta * scale)).mid()
         if size < NEWTON_TOL:
             return stages
         if size > 1e-3 * last:  # slow: new Jacobian
             inverse = None
         last = size
-    raise StepFailure
+    raise StepError
 
 
 def polynomial_tail(system, method, s_end, y, stages) -> float:
@@ -270,7 +270,7 @@ def integrate(system, y, s, stop, run, memory=None, until=None):
             raise RuntimeError(f"step too small at s = {float(s)}: does a neuron die?")
         try:
             stages = solve_stages(system, method, s, step, y, predicted(method, s, y, step, last))
-        except StepFailure:
+        except StepError:
             h = (step * arb(fmpq(1, 2))).mid()
             continue
         last = (s, step, [y, *rows_of(stages)])

@@ -1,0 +1,38 @@
+"""Files that are complete or not there: written beside their destination, then moved into place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary path that becomes `file` when the block ends well, and vanishes when it does not.
+
+    Raises
+    ------
+    ValueError
+        If the folder of `file` does not exist.
+    """
+    if not file.parent.is_dir():
+        raise ValueError(f"file: no folder {str(file.parent)!r} to write into")
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=file.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(file: Path, content: str) -> None:
+    """Write UTF-8 text, complete or not at all."""
+    with replacing(file) as temporary:
+        temporary.write_text(content, encoding="utf-8")

@@ -1,0 +1,189 @@
+"""`flowkit.verify`: measure claims, compare with the predictions, collect a report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from flowkit.verification.registry import (
+    FAILS,
+    HOLDS,
+    PROFILES,
+    UNDECIDED,
+    Claim,
+    Measured,
+    Prediction,
+    find,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of a claim: its name, the prediction, the measurement, the verdict."""
+
+    name: str
+    prediction: Prediction
+    measured: Measured
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out for one claim.
+
+    Attributes
+    ----------
+    claim_id, statement, source, profile : str
+    rows : tuple of Row
+        One for each measured quantity.
+    verdict : {"holds", "fails", "undecided"}
+        "fails" if any quantity does, "holds" if all do.
+    seconds : float
+    figure : str
+        SVG, empty if the claim draws none.
+    """
+
+    claim_id: str
+    statement: str
+    source: str
+    profile: str
+    rows: tuple[Row, ...]
+    verdict: str
+    seconds: float
+    figure: str
+
+    @property
+    def command(self) -> str:
+        """The command line that reproduces it."""
+        return f"flowkit verify {self.claim_id} --profile {self.profile}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Results of `verify`; ``report.save("report.html")`` or ``"report.json"``."""
+
+    results: tuple[Result, ...]
+    profile: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every claim holds."""
+        return all(result.verdict == HOLDS for result in self.results)
+
+    def save(self, file: Any) -> None:
+        """Write HTML (self-contained, figures inside) or JSON, by the file's ending."""
+        from flowkit import report
+
+        report.save(self, Path(file))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        from flowkit import report
+
+        return report.to_dict(self)
+
+    def __str__(self) -> str:
+        from flowkit import report
+
+        return report.text(self)
+
+    def _repr_html_(self) -> str:
+        from flowkit import report
+
+        return report.summary_html(self)
+
+
+def verify(
+    claims: str | Iterable[str] | None = None,
+    profile: str = "quick",
+    jobs: int = 1,
+    progress: bool | None = None,
+) -> Report:
+    """Check claims numerically.
+
+    Parameters
+    ----------
+    claims : id or list of ids, optional
+        By default all; see `flowkit.claims`.
+    profile : {"quick", "full"}
+        How many initialisations are run.
+    jobs : int
+        Processes.
+    progress : bool, optional
+        Show a bar; by default on a terminal only.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        Unknown claim or profile, jobs < 1.
+    """
+    chosen = find(claims)
+    if profile not in PROFILES:
+        raise ValueError(f"profile: unknown {profile!r}; known are {', '.join(PROFILES)}")
+    if jobs < 1:
+        raise ValueError(f"jobs: must be at least 1, got {jobs}")
+    with claims_progress(len(chosen), progress) as advance:
+        results = {}
+        for result in _results(chosen, profile, min(jobs, len(chosen))):
+            results[result.claim_id] = result
+            advance(result.claim_id)
+    return Report(tuple(results[claim.id] for claim in chosen), profile)
+
+
+def check(claim: Claim, profile: str) -> Result:
+    """Measure one claim and compare."""
+    from flowkit.plots import svg
+
+    began = time.perf_counter()
+    evidence = claim.measure(PROFILES[profile])
+    rows = []
+    for name, measured in evidence.values.items():
+        prediction = claim.prediction(name)
+        rows.append(Row(name, prediction, measured, prediction.verdict(measured)))
+    verdicts = {row.verdict for row in rows}
+    verdict = next((v for v in (FAILS, UNDECIDED) if v in verdicts), HOLDS if rows else UNDECIDED)
+    figure = svg(evidence.draw) if evidence.draw else ""
+    seconds = time.perf_counter() - began
+    identity = (claim.id, claim.statement, claim.source, profile)
+    return Result(*identity, tuple(rows), verdict, seconds, figure)
+
+
+def _results(claims: list[Claim], profile: str, jobs: int) -> Iterator[Result]:
+    if jobs <= 1:
+        yield from (check(claim, profile) for claim in claims)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        pending = [pool.submit(check, claim, profile) for claim in claims]
+        try:
+            for future in as_completed(pending):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def claims_progress(total: int, show: bool | None) -> Iterator[Any]:
+    """A function that advances a bar on standard error by one claim."""
+    if show is None:
+        show = sys.stderr.isatty()
+    if not show:
+        yield lambda name: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verifying", total=total)
+        yield lambda name: bar.update(task, advance=1, description=name)
