@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from math import floor, log10
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -234,6 +235,8 @@ def _summary(flow: Any) -> str:
     """What a reader wants first: how it ended, events, and a few lines of the loss."""
     import numpy as np
 
+    from flowkit.flows.flow import significant
+
     lines = [f"{flow.status}: {flow.message}"]
     lines += [f"t = {event.t:.9g}: {event.message}" for event in flow.events]
     lines.append(f"{'t':>12}  {'loss':>22}  {'rel. error':>10}  {'local slope':>14}")
@@ -242,6 +245,9 @@ def _summary(flow: Any) -> str:
     picked = np.unique(np.abs(logs[:, None] - wanted).argmin(axis=0))
     slopes = flow.local_slope
     for i in picked:
-        loss, error = flow.loss[i], flow.loss_error[i]
-        lines.append(f"{flow.t[i]:12.5g}  {loss:22.15e}  {error:10.1e}  {slopes[i]:14.9f}")
+        error = flow.loss_error[i]
+        # The slope is a ratio of squares: allow it ten times the error of the loss.
+        decimals = max(0, floor(-log10(10 * error)))
+        loss = significant(flow.loss[i], error)
+        lines.append(f"{flow.t[i]:12.5g}  {loss:>22}  {error:10.1e}  {slopes[i]:14.{decimals}f}")
     return "\n".join(lines)

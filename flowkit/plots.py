@@ -51,7 +51,7 @@ def plot_flow(flow: Any, ax: Any = None) -> Any:
         for event in flow.events:
             ax.axvline(event.t, color="C3", linestyle="--", linewidth=1)
             text = f" {event.kind} {event.neuron}"
-            ax.text(event.t, loss.max(), text, rotation=90, va="top", ha="right", fontsize=7)
+            ax.text(event.t, loss.min(), text, rotation=90, va="bottom", ha="right", fontsize=7)
         ax.set(xlabel="t", ylabel="L", title=f"{flow.problem.activation}, {flow.status}")
         ax.legend()
     return ax

@@ -2,9 +2,8 @@
 
 ``kink(θ) = sin θ − θ cos θ = θ³/3 − θ⁵/30 + …`` carries the loss near a minimum and
 ``sine_defect(θ) = sin θ − θ = −θ³/6 + θ⁵/120 − …`` the gradient.  Both are of third order at 0,
-where
-their textbook forms return rounding noise.  Each knows its derivative, its defining expression and
-its Taylor series, and evaluates with full relative accuracy in NumPy, mpmath and ball arithmetic.
+where their textbook forms return rounding noise.  Each knows its derivative, its definition and its
+Taylor series, and evaluates with full relative accuracy in NumPy, mpmath and ball arithmetic.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Population loss, gradient and Hessian of teacher and students, from the pair kernel.
 
-    L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))² = ½ Σ c_a c_b K(a, b),   c = +1 (student), −1 (teacher)
+    L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))² = ½ Σ c_a c_b K(a, b),  c = +1 student, −1 teacher
 
 Every pair kernel here has the form K = A B [mean cos θ + kink_weight R(θ)], R(θ) = kink(θ)/2π.  The
 cosine sums to ½ mean ‖r‖² with r = Σ w_i − Σ v_k, exactly; what is left is of third order in the

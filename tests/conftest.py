@@ -13,7 +13,7 @@ import flowkit
 
 DATA = Path(__file__).parent / "data" / "reference_flows.json"
 
-settings.register_profile("reproducible", deadline=None, derandomize=True)
+settings.register_profile("reproducible", max_examples=40, deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 
 

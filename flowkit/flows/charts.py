@@ -48,8 +48,7 @@ class PowerChart:
     """y = (S² r, students along the axis, S × all but one student across it).
 
     The part of student `pivot` across the axis is what r leaves: b_p = (r + Σ v − Σ m_i b_i)/m_p.
-    Kept
-    as a state of its own, its rounding errors would grow like t against b ~ t⁻¹.  With several
+    Kept as a state of its own, its rounding errors would grow like t against b ~ t⁻¹.  With several
     teachers S = 1.
     """
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import floor, log10
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -34,6 +35,12 @@ class Event:
     neuron: int
     t: float
     message: str
+
+
+def significant(value: float, relative_error: float) -> str:
+    """The digits of `value` that its error leaves, no more."""
+    digits = 1 if relative_error >= 0.1 else min(15, floor(-log10(relative_error)))
+    return f"{value:.{digits - 1}e}"
 
 
 class Flow:
@@ -212,11 +219,15 @@ class Flow:
 
         return plot_flow(self, ax)
 
+    @property
+    def _last(self) -> tuple[float, float]:
+        return float(self.loss[-1]), float(self.loss_error[-1])
+
     def __repr__(self) -> str:
         n, d = self.w0.shape
         return (
-            f"<Flow n={n} d={d} t=0…{self.t[-1]:.6g} loss={self.loss[-1]:.6e} "
-            f"(relative error {self.loss_error[-1]:.0e}) {self.status}>"
+            f"<Flow n={n} d={d} t=0…{self.t[-1]:.6g} loss={significant(*self._last)} "
+            f"(relative error {self._last[1]:.0e}) {self.status}>"
         )
 
     def _repr_html_(self) -> str:
@@ -224,7 +235,7 @@ class Flow:
             "problem": repr(self.problem),
             "students": f"{self.w0.shape[0]} in {self.w0.shape[1]} dimensions",
             "time": f"0 … {self.t[-1]:.6g}",
-            "final loss": f"{self.loss[-1]:.9e} (relative error {self.loss_error[-1]:.0e})",
+            "final loss": f"{significant(*self._last)} (relative error {self._last[1]:.0e})",
             "status": f"{self.status}: {self.message}",
             "events": "; ".join(f"t = {e.t:.8g}: {e.message}" for e in self.events) or "none",
             "cost": json.dumps({k: self.stats[k] for k in ("method", "steps", "nfev")}),

@@ -95,8 +95,7 @@ def step_tolerance(rtol: float) -> float:
     """Tolerance of one step for a relative error `rtol` of the solution.
 
     Radau's error estimate is of order 3, its solution of order 5; the exponent 2/3 is that of
-    Hairer
-    & Wanner's RADAU5, the factor is measured (tests/test_accuracy.py).
+    Hairer & Wanner's RADAU5, the factor is measured (tests/test_accuracy.py).
     """
     return float(0.2 * rtol ** (2 / 3))
 

@@ -132,7 +132,7 @@ def measure_toy_2(profile: Profile) -> Evidence:
     n, h = len(PARALLEL), 1 - sum(PARALLEL)
     seen = flow.loss > 1e-290
     gap = np.abs(flow.loss[seen] / (0.25 * h**2 * np.exp(-n * flow.t[seen])) - 1)
-    values = {RATE: rate(flow), "deviation from ¼‖v‖²H₀²e^{−nt}": worst(flow, gap)}
+    values = {RATE: rate(flow), "deviation from ¼‖v‖²H₀²e⁻ⁿᵗ": worst(flow, gap)}
     return Evidence(values, partial(draw_exponentials, {"toy case 2, n = 3": (flow, 3.0)}))
 
 
@@ -199,8 +199,9 @@ def draw_exponentials(runs: dict[str, tuple[Flow, float]], figure: Any) -> None:
         left.semilogy(t, flow.loss[seen], label=name)
         right.plot(0.5 * (t[1:] + t[:-1]), -np.diff(log) / np.diff(t), label=name)
         right.axhline(predicted, color="k", linestyle=":", label="predicted rate")
+    top = 1.25 * max(predicted for _, predicted in runs.values())
     left.set(xlabel="t", ylabel="L")
-    right.set(xlabel="t", ylabel="−d ln L / dt")
+    right.set(xlabel="t", ylabel="−d ln L / dt", ylim=(0, top))
     left.legend()
     right.legend()
 
@@ -212,7 +213,7 @@ def _toy_1(identifier: str, scale: float, where: str) -> Claim:
     return Claim(
         identifier,
         f"n = 2, w₁ and w₂ mirror images about v{where}: θ ~ π/t, b ~ π‖v‖/2t and t³L → π²‖v‖²/6",
-        f"{PAPER}, §4.1 case study 1; the constant is flowkit's own",
+        f"{PAPER}, case study, toy case 1; the constant is flowkit's own",
         {
             EXPONENT: Prediction(-3.0, 1e-6, text="L ~ t⁻³"),
             "lim t³L/‖v‖²": Prediction(pi**2 / 6, 1e-8, text="π²/6"),
@@ -247,9 +248,9 @@ CLAIMS = (
     Claim(
         "xu-du/single-neuron",
         "n = 1: L(t) = exp(−Ω(t)); in fact L ~ exp(−t), and w(t) is known in closed form",
-        f"{PAPER}, §1; the exact solution is flowkit's own",
+        f"{PAPER}, introduction; the exact solution is flowkit's own",
         {
-            RATE: Prediction(1.0, 1e-6, text="L ~ e^{−t}"),
+            RATE: Prediction(1.0, 1e-6, text="L ~ e⁻ᵗ"),
             "deviation from the exact solution": Prediction(0.0, 1e-7, text="none"),
         },
         measure_single,
@@ -260,10 +261,10 @@ CLAIMS = (
         "xu-du/toy-2",
         "All students parallel to the teacher: L = ¼‖v‖²H², dH/dt = −(n/2)H, so that "
         "L = const · exp(−n t) exactly",
-        f"{PAPER}, §4.1 case study 2",
+        f"{PAPER}, case study, toy case 2",
         {
-            RATE: Prediction(3.0, 1e-6, text="e^{−nt}"),
-            "deviation from ¼‖v‖²H₀²e^{−nt}": Prediction(0.0, 1e-8, text="none"),
+            RATE: Prediction(3.0, 1e-6, text="e⁻ⁿᵗ"),
+            "deviation from ¼‖v‖²H₀²e⁻ⁿᵗ": Prediction(0.0, 1e-8, text="none"),
         },
         measure_toy_2,
     ),
@@ -271,9 +272,9 @@ CLAIMS = (
         "xu-du/toy-3",
         "All students equal: they stay equal, Σw_i follows one neuron at n times the speed, "
         "L ~ exp(−n t)",
-        f"{PAPER}, §4.1 case study 3",
+        f"{PAPER}, case study, toy case 3",
         {
-            RATE: Prediction(3.0, 1e-6, text="e^{−nt}"),
+            RATE: Prediction(3.0, 1e-6, text="e⁻ⁿᵗ"),
             "spread of the neurons": Prediction(0.0, 0.0, text="none"),
             "deviation from one neuron at time n t": Prediction(0.0, 1e-7, text="none"),
         },
