@@ -247,6 +247,8 @@ def _estimate(data: _Data, models: Sequence[_Model], narrowest: float, forced: b
                 continue
             start = np.max(shifts, axis=0) if shifts else np.full(2, np.inf)
             pool.append(c._replace(spread=c.doubt * (c.data_error + _SAFETY * start)))
+    if not pool:
+        return _nothing(data, models[0])
     if not data.blind:  # a model that misses the stated accuracy is wrong, unless all do
         pool = [c for c in pool if c.misfit <= _REFUTED] or pool
     pool.sort(key=lambda c: float(c.spread[0]))
@@ -256,6 +258,15 @@ def _estimate(data: _Data, models: Sequence[_Model], narrowest: float, forced: b
     lower = np.minimum(best.value - best.spread, near.min(axis=0, initial=np.inf))
     upper = np.maximum(best.value + best.spread, near.max(axis=0, initial=-np.inf))
     return _Estimate(best, lower, upper)
+
+
+def _nothing(data: _Data, model: _Model) -> _Estimate:
+    """No window can be fitted (such as exponentials to 40 decades of t): the secant, no bounds."""
+    x, z = data.x, data.z
+    value = np.array([(z[-1] - z[0]) / (x[-1] - x[0]), z[-1]])
+    unknown = np.full(2, np.inf)
+    best = _Candidate(0, model, value, unknown, math.inf, 1.0, 1.0, unknown)
+    return _Estimate(best, -unknown, unknown)
 
 
 def _backtest(data: _Data, c: _Candidate) -> _Candidate:

@@ -40,7 +40,9 @@ def check_loss_and_gradient(textbook, V, W, alpha=0.0, digits=150):
 # ---- double precision --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 3), (2, 1, 4), (3, 2, 2), (4, 4, 6), (9, 3, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (1, 1, 3), (2, 1, 4), (3, 2, 2), (4, 4, 6), (9, 3, 5)]
+)
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
 def test_random_weights(textbook, shape, sigma):
     n, k, d = shape

@@ -431,3 +431,13 @@ def test_reports_and_plots():
         assert len(axes.lines) >= 2
     assert decision.power_law.plot() is not None
     plt.close("all")
+
+
+def test_forty_decades():
+    """An exponential cannot even be fitted there; the power law is decided surely."""
+    t = np.geomspace(1e-3, 1e40, 700)
+    slope = -3 * t / (1 + t)
+    decision = rates.fit_rate(t, (1 + t) ** -3.0, relative_error=1e-10, slope=slope)
+    assert decision.kind == "power law"
+    assert abs(decision.power_law.exponent + 3) < 1e-8
+    assert decision.exponential.status == "undecided"

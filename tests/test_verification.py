@@ -1,4 +1,4 @@
-"""Claims, verdicts, reports: a right prediction holds, a wrong one fails, a short run decides nothing."""
+"""Claims, verdicts, reports: right predictions hold, wrong ones fail, short runs decide nothing."""
 
 import json
 from dataclasses import replace

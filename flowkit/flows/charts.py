@@ -36,6 +36,7 @@ class Chart(Protocol):
     def field(self) -> Field: ...
     @property
     def pivot(self) -> int: ...
+    def longest_step(self, loss: float) -> float: ...
     def encode(self, t: float, r: Array, w: Array) -> Array: ...
     def decode(self, t: float, y: Array) -> tuple[Array, Array]: ...
     def velocity(self, t: float, y: Array) -> Array: ...
@@ -59,6 +60,10 @@ class PowerChart:
     def tau(self) -> float:
         """Time scale 1/(n mean) of S = 1 + t/τ."""
         return 1 / self.field.rate
+
+    def longest_step(self, loss: float) -> float:
+        """No limit but accuracy."""
+        return float("inf")
 
     @cached_property
     def _exponents(self) -> Array:
@@ -152,6 +157,10 @@ class LinearChart:
     @cached_property
     def _others(self) -> Array:
         return np.delete(np.arange(len(self.field.sizes)), self.pivot)
+
+    def longest_step(self, loss: float) -> float:
+        """Accuracy sets no limit here; a plot or a fit wants some points."""
+        return 2 / self.field.rate if loss > 0 else float("inf")
 
     def _decay(self, t: float) -> float:
         return float(np.exp(-self.field.rate * (t - self.start)))

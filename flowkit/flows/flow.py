@@ -127,9 +127,9 @@ class Flow:
             errors.append(abs(rough - fine) / fine / 10 if fine > 0 else 0.0)
         # A difference may pass through zero between two runs: neighbours speak for each other.
         padded = np.pad(np.array(errors), 1, mode="edge")
-        return times[pick], np.maximum(
-            FLOOR, np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0)
-        )
+        widest = np.max([FLOOR + 0 * padded[1:-1], padded[:-2], padded[1:-1], padded[2:]], axis=0)
+        widest[0] = FLOOR  # both runs start from the same state
+        return times[pick], widest
 
     @cached_property
     def events(self) -> list[Event]:

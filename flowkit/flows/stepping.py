@@ -174,10 +174,12 @@ class March:
             return None
         radau = solver(chart, t, piece.y[0], self.t_max, self.path.tolerance)
         r_dot, w_dot = chart.field.velocity(r, w)
+        loss = chart.field.loss(r, w)
         change = None
         while change is None and radau.status == "running":
             # A step past zero would come out on the other side.
-            radau.max_step = max(0.8 * zero_neuron.shrinking_time(w, w_dot), TINY_STEP * t)
+            limit = min(0.8 * zero_neuron.shrinking_time(w, w_dot), chart.longest_step(loss))
+            radau.max_step = max(limit, TINY_STEP * t)
             failure = take_step(radau, chart)
             if failure or self.path.steps >= MAX_STEPS:
                 self._count(radau)

@@ -1,0 +1,72 @@
+"""Control-C during a run returns what there is so far."""
+
+import numpy as np
+import pytest
+
+import flowkit
+from flowkit.flows.field import Field
+
+TEACHER = np.eye(4)[0]
+W0 = 0.05 * np.random.default_rng(0).standard_normal((2, 4))
+
+
+def interrupted(monkeypatch, call, **settings):
+    """The run in which the `call`-th evaluation of the field is interrupted."""
+    velocity, calls = Field.velocity, []
+
+    def stop(self, r, w):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return velocity(self, r, w)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Field, "velocity", stop)
+        return flowkit.integrate(flowkit.TeacherStudent(TEACHER), W0, 1e6, **settings)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return flowkit.integrate(flowkit.TeacherStudent(TEACHER), W0, 1e6)
+
+
+@pytest.mark.parametrize("call", [1, 2, 10, 100, 500])
+def test_a_partial_flow_agrees_with_the_whole(monkeypatch, whole, call):
+    flow = interrupted(monkeypatch, call)
+    assert flow.status == "interrupted"
+    assert "interrupted" in flow.message
+    assert flow.t[0] == 0
+    assert flow.t[-1] < 1e6
+    assert flow.loss == pytest.approx(whole.loss_at(flow.t), rel=1e-7)
+    assert flow.w.shape == (len(flow.t), 2, 4)
+    assert flow.loss_error.shape == flow.t.shape
+
+
+def test_a_partial_flow_knows_its_end(monkeypatch):
+    flow = interrupted(monkeypatch, 100)
+    assert flow.loss_at(flow.t[-1]) == flow.loss[-1]
+    with pytest.raises(ValueError, match=r"^t: must lie in \[0"):
+        flow(1e6)
+
+
+def test_a_partial_flow_can_be_saved(monkeypatch, tmp_path):
+    flow = interrupted(monkeypatch, 100)
+    flow.save(tmp_path / "run.nc")
+    other = flowkit.load(tmp_path / "run.nc")
+    assert other.status == "interrupted"
+    assert (other.loss == flow.loss).all()
+
+
+def test_times_not_reached_are_left_out(monkeypatch, whole):
+    flow = interrupted(monkeypatch, 100, t_eval=[0.0, 0.01, 1e6])
+    assert flow.t.tolist() == [0.0, 0.01]
+    assert flow.loss == pytest.approx(whole.loss_at([0.0, 0.01]), rel=1e-7)
+
+
+def test_no_time_reached(monkeypatch):
+    flow = interrupted(monkeypatch, 100, t_eval=[1e6])
+    assert flow.t.shape == (0,)
+    assert flow.w.shape == (0, 2, 4)
+    assert flow.loss.shape == (0,)
+    assert "interrupted" in repr(flow)
+    assert "interrupted" in flow._repr_html_()

@@ -1,0 +1,203 @@
+"""Neurons that reach zero norm: located, told from near misses, released when zero lets go."""
+
+import numpy as np
+import pytest
+
+import flowkit
+
+
+def gaussian_run(n, d, sigma, seed, t_max, **settings):
+    W = sigma * np.random.default_rng(seed).standard_normal((n, d))
+    return flowkit.integrate(flowkit.TeacherStudent(np.eye(d)[0]), W, t_max, **settings)
+
+
+# ---- one death, against the reference ------------------------------------------------------------
+
+
+def test_the_death_is_one_event_at_the_reference_time(reference_flow, references):
+    death = references["death-n4"].death
+    (event,) = reference_flow("death-n4").events
+    assert (event.kind, event.neuron) == ("zero-neuron", death["neuron"])
+    assert event.t == pytest.approx(float(death["t"]), abs=1e-5)
+    assert "neuron 2" in event.message
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+def test_death_time_follows_the_tolerance(references, rtol):
+    case = references["death-n4"]
+    flow = flowkit.integrate(flowkit.TeacherStudent(case.teacher), case.w0, 20.0, rtol=rtol)
+    (event,) = flow.events
+    assert event.t == pytest.approx(float(case.death["t"]), rel=1000 * rtol)
+
+
+def test_the_row_is_zero_after_death_and_not_before(reference_flow):
+    flow = reference_flow("death-n4")
+    (event,) = flow.events
+    norms = np.linalg.norm(flow.w[:, 2], axis=1)
+    assert (norms[flow.t > event.t] == 0).all()
+    assert (norms[flow.t < event.t] > 0).all()
+    before = flow(event.t - np.array([1e-2, 1e-4]))[:, 2]
+    rho = np.linalg.norm(before, axis=1)
+    assert rho[1] < 2e-2 * rho[0]
+
+
+def test_power_law_after_the_death(reference_flow):
+    flow = reference_flow("death-n4")
+    assert flow.slope_at(1e12) == pytest.approx(-3, abs=1e-6)
+    assert 1e36 * flow.loss_at(1e12) == pytest.approx(1e27 * flow.loss_at(1e9), rel=1e-4)
+
+
+def test_loss_and_survivors_are_continuous_at_the_death(reference_flow):
+    flow = reference_flow("death-n4")
+    t = flow.events[0].t
+    before, after = t * (1 - 1e-9), t * (1 + 1e-9)
+    assert flow.loss_at(before) == pytest.approx(flow.loss_at(after), rel=1e-7)
+    assert np.abs(flow(before) - flow(after)).max() <= 1e-8
+
+
+def test_survivors_follow_the_flow_without_the_dead_neuron(reference_flow, references):
+    """A new run of the three living neurons from t = 20 joins the old one."""
+    flow, case = reference_flow("death-n4"), references["death-n4"]
+    living = flow(20.0)[[0, 1, 3]]
+    alone = flowkit.integrate(flowkit.TeacherStudent(case.teacher), living, 1e3)
+    times = np.array([1.0, 30.0, 980.0])
+    assert np.abs(alone(times) - flow(20 + times)[:, [0, 1, 3]]).max() <= 1e-8
+
+
+# ---- near miss -----------------------------------------------------------------------------------
+
+
+def test_a_near_miss_is_no_event():
+    """Down to 5.5e-7 of the teacher's norm, and back."""
+    flow = gaussian_run(2, 4, 1.0, 17, 1e3)
+    norms = np.linalg.norm(flow(np.linspace(0, 20, 200)), axis=2)
+    smallest = min(norms.min(), np.linalg.norm(flow.w, axis=2).min())
+    assert flow.events == []
+    assert 3e-7 < smallest < 1e-6
+    assert np.linalg.norm(flow.w[-1], axis=1).min() > 1e-3
+    assert flow.status == "finished"
+
+
+# ---- death, release, death -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released():
+    return gaussian_run(4, 6, 10.0, 7, 1e3)
+
+
+def descent_norms(field, W, step, times):
+    """Norms of neuron 0 along explicit Euler steps of the textbook gradient.
+
+    At zero the steps jump around zero within O(step), which in the limit is to stay there: Euler's
+    method converges to Filippov's solution of a discontinuous gradient, with an error O(step).
+    """
+    norms, done = [], 0
+    for t in times:
+        for _ in range(round(t / step) - done):
+            W = W + step * field(W)
+        done = round(t / step)
+        norms.append(np.linalg.norm(W[0]))
+    return np.array(norms)
+
+
+def test_death_release_and_second_death(released):
+    assert [e.kind for e in released.events] == ["zero-neuron", "released-neuron", "zero-neuron"]
+    assert {e.neuron for e in released.events} == {0}
+    assert [e.t for e in released.events] == pytest.approx([2.42, 8.78, 24.16], abs=0.01)
+    norms = np.linalg.norm(released([2.0, 5.0, 8.0, 15.0, 24.0, 25.0, 1e3])[:, 0], axis=1)
+    assert (norms > 0).tolist() == [True, False, False, True, True, False, False]
+
+
+def test_released_neuron_is_where_gradient_descent_has_it(released, explicit_field):
+    times = [10.0, 12.0, 15.0, 18.0]
+    field, W = explicit_field(released.problem.teacher), released.w0
+    coarse, fine = (descent_norms(field, W, step, times) for step in (2e-3, 1e-3))
+    limit = 2 * fine - coarse
+    assert np.abs(limit / fine - 1).max() < 0.15
+    assert np.linalg.norm(released(times)[:, 0], axis=1) == pytest.approx(limit, rel=5e-3)
+
+
+def test_while_dead_descent_stays_within_its_step_of_zero(released, explicit_field):
+    field = explicit_field(released.problem.teacher)
+    for step in (4e-3, 1e-3):
+        assert descent_norms(field, released.w0, step, [4.0, 6.0, 8.0]).max() < step
+
+
+# ---- students opposite to the teacher --------------------------------------------------------------
+
+STATUSES = {"finished", "interrupted", "step limit", "failed"}
+
+
+def opposite_loss(W, v, t):
+    """Σw decays as e^{−nt/2}, ⟨f_W, f*⟩ = 0: L = ¼ (‖Σw‖² e^{−nt} + ‖v‖²), up to the first crossing."""
+    total = np.linalg.norm(np.sum(W, axis=0))
+    return (total**2 * np.exp(-len(W) * t) + np.dot(v, v)) / 4
+
+
+OPPOSITE = {
+    "line": ([[-0.5]], [1.0]),
+    "plane": ([[-0.5, 0.0]], [1.0, 0.0]),
+    "tilted": ([[-0.3, -0.6]], [0.5, 1.0]),
+    "two equal on a line": ([[-0.5], [-0.5]], [1.0]),
+    "two equal": ([[-0.5, 0.0], [-0.5, 0.0]], [1.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", OPPOSITE)
+def test_opposite_students_decay_by_themselves(name):
+    W, v = np.array(OPPOSITE[name][0]), np.array(OPPOSITE[name][1])
+    flow = flowkit.integrate(flowkit.TeacherStudent(v), W, 10.0)
+    times = np.array([0.5, 2.0, 10.0])
+    assert flow.status == "finished"
+    assert flow.loss_at(times) == pytest.approx([opposite_loss(W, v, t) for t in times], rel=1e-8)
+    expected = np.exp(-len(W) * times / 2)[:, None, None] * W
+    assert np.abs(flow(times) - expected).max() <= 1e-8
+
+
+@pytest.mark.parametrize("name", ["line", "plane", "two equal"])
+def test_opposite_students_end_with_the_loss_of_zero(name):
+    """They never leave v̄'s far side; long after, the loss is that of no students at all."""
+    W, v = np.array(OPPOSITE[name][0]), np.array(OPPOSITE[name][1])
+    problem = flowkit.TeacherStudent(v)
+    flow = flowkit.integrate(problem, W, 100.0)
+    assert flow.status in STATUSES
+    assert flow.message
+    assert flow.loss[-1] == pytest.approx(problem.loss(0 * W), rel=1e-8)
+    assert flow.status == "finished", flow.message
+    assert flow.loss_at(100.0) == pytest.approx(problem.loss(0 * W), rel=1e-8)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_an_opposite_student_that_crosses_zero(d):
+    """w = (−½, −¼) v̄: the second one is at zero at ln 3 and goes on to v; exact on both sides.
+
+    After it, with s = t − ln 3: h₁ = −¼ e^{−s/2}, h₂ = 1 − e^{−s/2}, L = ¼ (h₁² + (1 − h₂)²).
+    """
+    v = np.eye(d)[0]
+    W = np.outer([-0.5, -0.25], v)
+    flow = flowkit.integrate(flowkit.TeacherStudent(v), W, 10.0)
+    assert flow.status == "finished"
+    assert flow.events[0].kind == "zero-neuron"
+    assert flow.events[0].neuron == 1
+    assert flow.events[0].t == pytest.approx(np.log(3), abs=1e-8)
+    assert flow.loss_at(1.0) == pytest.approx(opposite_loss(W, v, 1.0), rel=1e-8)
+    for t in (1.5, 4.0, 10.0):
+        decay = np.exp(-(t - np.log(3)) / 2)
+        expected = np.outer([-decay / 4, 1 - decay], v)
+        assert np.abs(flow(t) - expected).max() <= 1e-7
+        assert flow.loss_at(t) == pytest.approx(17 / 64 * decay**2, rel=1e-6)
+
+
+# ---- how often -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "sigma", "count"), [(4, 0.01, 0), (4, 0.1, 1), (4, 1.0, 12), (8, 0.1, 6), (8, 1.0, 30)]
+)
+def test_deaths_in_thirty_seeds(n, sigma, count):
+    flows = [gaussian_run(n, n + 2, sigma, seed, 1e3, rtol=1e-8) for seed in range(30)]
+    assert all(flow.status == "finished" for flow in flows)
+    deaths = [any(e.kind == "zero-neuron" for e in flow.events) for flow in flows]
+    assert sum(deaths) == count
