@@ -224,7 +224,7 @@ def _plot(flow: Any, file: str) -> None:
 def _show(report: Any) -> None:
     from shutil import get_terminal_size
 
-    from flowkit.report import text
+    from flowkit.verification.report import text
 
     terminal = sys.stdout.isatty()
     width = get_terminal_size().columns if terminal else 160

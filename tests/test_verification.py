@@ -9,7 +9,7 @@ import pytest
 import flowkit
 from flowkit.cli import main
 from flowkit.verification import registry
-from flowkit.verification.registry import Claim, Evidence, Measured, Prediction
+from flowkit.verification.claim import Claim, Evidence, Measured, Prediction
 from flowkit.verification.xu_du import EXPONENT
 
 CHEAP = ["relu/quadrature", "xu-du/toy-2"]
@@ -21,7 +21,6 @@ def plant(monkeypatch):
 
     def add(claim):
         monkeypatch.setattr(registry, "_CLAIMS", dict(registry._CLAIMS))
-        registry.claims()
         return registry.register(claim)
 
     return add

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowkit.problems.teacher_student import TeacherStudent
-from flowkit.verification.registry import Claim, Evidence, Measured, Prediction, Profile
+from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
 
 Array = np.ndarray
 

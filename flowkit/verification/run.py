@@ -7,97 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-from flowkit.verification.registry import (
-    FAILS,
-    HOLDS,
-    PROFILES,
-    UNDECIDED,
-    Claim,
-    Measured,
-    Prediction,
-    find,
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One quantity of a claim: its name, the prediction, the measurement, the verdict."""
-
-    name: str
-    prediction: Prediction
-    measured: Measured
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came out for one claim.
-
-    Attributes
-    ----------
-    claim_id, statement, source, profile : str
-    rows : tuple of Row
-        One for each measured quantity.
-    verdict : {"holds", "fails", "undecided"}
-        "fails" if any quantity does, "holds" if all do.
-    seconds : float
-    figure : str
-        SVG, empty if the claim draws none.
-    """
-
-    claim_id: str
-    statement: str
-    source: str
-    profile: str
-    rows: tuple[Row, ...]
-    verdict: str
-    seconds: float
-    figure: str
-
-    @property
-    def command(self) -> str:
-        """The command line that reproduces it."""
-        return f"flowkit verify {self.claim_id} --profile {self.profile}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """Results of `verify`; ``report.save("report.html")`` or ``"report.json"``."""
-
-    results: tuple[Result, ...]
-    profile: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether every claim holds."""
-        return all(result.verdict == HOLDS for result in self.results)
-
-    def save(self, file: Any) -> None:
-        """Write HTML (self-contained, figures inside) or JSON, by the file's ending."""
-        from flowkit import report
-
-        report.save(self, Path(file))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        from flowkit import report
-
-        return report.to_dict(self)
-
-    def __str__(self) -> str:
-        from flowkit import report
-
-        return report.text(self)
-
-    def _repr_html_(self) -> str:
-        from flowkit import report
-
-        return report.summary_html(self)
+from flowkit.verification.claim import FAILS, HOLDS, PROFILES, UNDECIDED, Claim
+from flowkit.verification.registry import find
+from flowkit.verification.report import Report, Result, Row
 
 
 def verify(

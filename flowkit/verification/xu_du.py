@@ -14,7 +14,7 @@ from flowkit.flows.flow import Flow
 from flowkit.flows.run import integrate
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.rates import fit_exponential, fit_power_law
-from flowkit.verification.registry import Claim, Evidence, Measured, Prediction, Profile
+from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
 
 Array = np.ndarray
 PAPER = "Xu & Du 2023"

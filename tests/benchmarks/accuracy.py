@@ -1,4 +1,4 @@
-"""Error of the loss against the reference flows, steps and seconds: `python tests/benchmarks/accuracy.py`.
+"""Error of the loss against the reference flows: `python tests/benchmarks/accuracy.py [RTOL]`.
 
 Not a test: it prints the table of docs/design.md.
 """

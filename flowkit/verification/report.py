@@ -5,17 +5,85 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any
 
 import flowkit
 from flowkit.files import write_text
-from flowkit.verification.registry import FAILS, HOLDS, UNDECIDED, Measured, Prediction
+from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED, Measured, Prediction
 
 MARK = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided"}
 COLOUR = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of a claim: its name, the prediction, the measurement, the verdict."""
+
+    name: str
+    prediction: Prediction
+    measured: Measured
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out for one claim.
+
+    Attributes
+    ----------
+    claim_id, statement, source, profile : str
+    rows : tuple of Row
+        One for each measured quantity.
+    verdict : {"holds", "fails", "undecided"}
+        "fails" if any quantity does, "holds" if all do.
+    seconds : float
+    figure : str
+        SVG, empty if the claim draws none.
+    """
+
+    claim_id: str
+    statement: str
+    source: str
+    profile: str
+    rows: tuple[Row, ...]
+    verdict: str
+    seconds: float
+    figure: str
+
+    @property
+    def command(self) -> str:
+        """The command line that reproduces it."""
+        return f"flowkit verify {self.claim_id} --profile {self.profile}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Results of `verify`; ``report.save("report.html")`` or ``"report.json"``."""
+
+    results: tuple[Result, ...]
+    profile: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every claim holds."""
+        return all(result.verdict == HOLDS for result in self.results)
+
+    def save(self, file: Any) -> None:
+        """Write HTML (self-contained, figures inside) or JSON, by the file's ending."""
+        save(self, Path(file))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return to_dict(self)
+
+    def __str__(self) -> str:
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        return str(_template("table").render(_context(self)))
 
 
 def number(measured: Measured) -> str:
@@ -37,7 +105,7 @@ def predicted(prediction: Prediction) -> str:
     return f"{sign}{prediction.value:.10g}{tolerance}{remark}"
 
 
-def text(report: Any, colour: bool = False, width: int = 140) -> str:
+def text(report: Report, colour: bool = False, width: int = 140) -> str:
     """The table of claim, quantity, prediction, measurement and verdict."""
     from rich.console import Console
     from rich.table import Table
@@ -60,7 +128,7 @@ def text(report: Any, colour: bool = False, width: int = 140) -> str:
     return out.getvalue()
 
 
-def headline(report: Any) -> str:
+def headline(report: Report) -> str:
     """How many claims hold, and in what time."""
     verdicts = [result.verdict for result in report.results]
     counts = ", ".join(
@@ -72,7 +140,7 @@ def headline(report: Any) -> str:
     return f"{len(verdicts)} claims: {counts} (profile {report.profile}, {seconds:.1f} s of work)"
 
 
-def to_dict(report: Any) -> dict[str, Any]:
+def to_dict(report: Report) -> dict[str, Any]:
     """Everything but the figures."""
     results = []
     for result in report.results:
@@ -87,12 +155,7 @@ def to_dict(report: Any) -> dict[str, Any]:
     }
 
 
-def summary_html(report: Any) -> str:
-    """The table for a notebook."""
-    return _template("table").render(_context(report))
-
-
-def save(report: Any, file: Path) -> None:
+def save(report: Report, file: Path) -> None:
     """HTML or JSON by the ending of `file`, complete or not at all."""
     if file.suffix == ".json":
         write_text(file, json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n")
@@ -102,7 +165,7 @@ def save(report: Any, file: Path) -> None:
         raise ValueError(f"file: {str(file)!r} must end in .html or .json")
 
 
-def _context(report: Any) -> dict[str, Any]:
+def _context(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "headline": headline(report),

@@ -1,0 +1,101 @@
+"""What a claim is: a statement, its source, predictions with tolerances, how to measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a quantity should be.
+
+    Attributes
+    ----------
+    value : float
+    tolerance : float
+        Largest deviation, beyond the measurement's own error, that still confirms it.
+    relation : {"=", "<=", ">="}
+        Measured value to predicted value.
+    text : str
+        The prediction as the paper writes it.
+    """
+
+    value: float
+    tolerance: float
+    relation: str = "="
+    text: str = ""
+
+    def verdict(self, measured: Measured) -> str:
+        """Compare: "holds" and "fails" only where the error of the measurement allows it."""
+        if not (isfinite(measured.value) and isfinite(measured.error)):
+            return UNDECIDED
+        difference = measured.value - self.value
+        excess = {"=": abs(difference), "<=": difference, ">=": -difference}[self.relation]
+        if excess + measured.error <= self.tolerance:
+            return HOLDS
+        return FAILS if excess - measured.error > self.tolerance else UNDECIDED
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number with its error (half-width), and a remark such as why a fit is undecided."""
+
+    value: float
+    error: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What measuring a claim gives: numbers by name, and a function that draws them on a figure."""
+
+    values: Mapping[str, Measured]
+    draw: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is run: initialisations per claim."""
+
+    name: str
+    sigmas: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+PROFILES = {
+    "quick": Profile("quick", (0.1, 0.01), (0,)),
+    "full": Profile("full", (0.1, 0.01, 0.001), (0, 1, 2)),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that can be checked numerically.
+
+    Attributes
+    ----------
+    id : str
+        Such as "xu-du/toy-1".
+    statement, source : str
+        In words and formulas, and where it stands.
+    predictions : mapping of str to Prediction
+        By the names that `measure` gives its values; "exponent of L" also stands for every
+        "exponent of L · run".
+    measure : callable
+        Profile → Evidence; knows nothing of the predictions.
+    """
+
+    id: str
+    statement: str
+    source: str
+    predictions: Mapping[str, Prediction] = field(repr=False)
+    measure: Callable[[Profile], Evidence] = field(repr=False)
+
+    def prediction(self, name: str) -> Prediction:
+        """The prediction for a measured value."""
+        return self.predictions[name.partition(" · ")[0]]
