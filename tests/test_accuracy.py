@@ -26,7 +26,7 @@ def relative(value, truth):
     return np.abs(np.asarray(value) / truth - 1)
 
 
-# ---- references --------------------------------------------------------------------------------
+# ---- references ----------------------------------------------------------------------------------
 
 
 def test_every_reference_is_used(references):

@@ -37,7 +37,7 @@ def check_loss_and_gradient(textbook, V, W, alpha=0.0, digits=150):
     assert truth.error(problem.gradient(W), truth.gradient(W)) <= TOLERANCE
 
 
-# ---- double precision --------------------------------------------------------------------------
+# ---- double precision ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_hessian_near_the_minimum(textbook, eps):
     assert truth.error(TeacherStudent(V).hessian(W), truth.hessian(W)) <= TOLERANCE
 
 
-# ---- many digits -------------------------------------------------------------------------------
+# ---- many digits ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eps", [1.0, 1e-6, 1e-12])
@@ -147,7 +147,7 @@ def test_weights_in_many_digits_are_taken_as_they_are(textbook):
     assert truth.error(TeacherStudent(V).loss(W.astype(float)), truth.loss(W)) > 1e-18
 
 
-# ---- special points ----------------------------------------------------------------------------
+# ---- special points ------------------------------------------------------------------------------
 
 MINIMA = {
     "teacher itself": ([[1.0, -3.0, 0.5]], [[1.0, -3.0, 0.5]]),

@@ -42,7 +42,7 @@ def agree(left, right, digits):
     )
 
 
-# ---- derivations -------------------------------------------------------------------------------
+# ---- derivations ---------------------------------------------------------------------------------
 
 
 def test_kernel_derivation_is_exact():
@@ -122,7 +122,7 @@ def test_weights(alpha):
     assert weights(alpha) == ((1 + alpha**2) / 2, (1 - alpha) ** 2)
 
 
-# ---- expressions -------------------------------------------------------------------------------
+# ---- expressions ---------------------------------------------------------------------------------
 
 SHAPES = [(1, 1, 3, Fraction(0)), (2, 1, 2, Fraction(0)), (2, 2, 2, Fraction(1, 3))]
 
@@ -164,7 +164,7 @@ def textbook_kernel(a, b):
     return norms * (sp.sin(theta) + (sp.pi - theta) * sp.cos(theta)) / (2 * sp.pi)
 
 
-# ---- lowering ----------------------------------------------------------------------------------
+# ---- lowering ------------------------------------------------------------------------------------
 
 
 def evaluate(expression, symbols, point, arithmetic):

@@ -92,7 +92,7 @@ def test_an_explicit_solver_sees_the_near_miss_too(near_miss, explicit_field):
         lambda _, y: field(y.reshape(W.shape)).ravel(), (0, 50), W.ravel(), **settings
     )
     norms = np.linalg.norm(truth.y.T.reshape(-1, *W.shape)[:, 1], axis=1)
-    assert np.linalg.norm(near_miss(times)[:, 1], axis=1) == pytest.approx(norms, rel=1e-4)
+    assert np.linalg.norm(near_miss(times)[:, 1], axis=1) == pytest.approx(norms, rel=5e-3)
 
 
 # ---- death, release, death -----------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_while_dead_descent_stays_within_its_step_of_zero(released, explicit_fie
         assert descent_norms(field, released.w0, step, [4.0, 6.0, 8.0]).max() < 10 * step
 
 
-# ---- closed forms on a line ------------------------------------------------------------------------
+# ---- closed forms on a line ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -169,13 +169,13 @@ def test_on_a_line_the_two_sides_do_not_meet():
     assert flow.loss_at(times) == pytest.approx(expected, rel=1e-7)
 
 
-# ---- students opposite to the teacher --------------------------------------------------------------
+# ---- students opposite to the teacher ------------------------------------------------------------
 
 STATUSES = {"finished", "interrupted", "step limit", "failed"}
 
 
 def opposite_loss(W, v, t):
-    """Σw decays as e^{−nt/2}, ⟨f_W, f*⟩ = 0: L = ¼ (‖Σw‖² e^{−nt} + ‖v‖²), up to the first crossing."""
+    """Up to the first crossing Σw decays as e^{−nt/2}: L = ¼ (‖Σw‖² e^{−nt} + ‖v‖²)."""
     total = np.linalg.norm(np.sum(W, axis=0))
     return (total**2 * np.exp(-len(W) * t) + np.dot(v, v)) / 4
 

@@ -22,6 +22,7 @@ Array = np.ndarray
 FLOOR = 1e-14
 PROBES = 32
 WHAT = {
+    "fading-neuron": "neuron {} decays to zero without reaching it",
     "zero-neuron": "neuron {} reached zero norm and stays there",
     "released-neuron": "neuron {} leaves zero: a direction has turned downhill",
 }
@@ -51,7 +52,8 @@ class Flow:
     t : (m,) array
         Times of the steps, or `t_eval`.
     status : str
-        "finished", or the cause of an early stop: "interrupted", "step limit", "failed".
+        "finished", or the cause of an early stop: "interrupted", "unresolved", "step limit",
+        "failed".
     message : str
         The same in words.
     events : list of Event

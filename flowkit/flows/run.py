@@ -11,6 +11,7 @@ from flowkit.flows.flow import Flow
 from flowkit.flows.frame import reduce
 from flowkit.flows.progress import log_progress
 from flowkit.flows.stepping import Path, solve
+from flowkit.problems.pairs import polar
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
@@ -18,6 +19,7 @@ Array = np.ndarray
 METHODS = ("auto", "Radau")
 FINEST = 1e-13
 COARSER = 30.0
+REACH = 1e100
 
 
 def integrate(
@@ -74,6 +76,7 @@ def integrate(
     zero = np.flatnonzero(~students.any(axis=1))
     if zero.size:
         raise ValueError(f"w0: neuron {zero[0]} is zero, where the loss has no derivative")
+    _check_norms(students, problem)
     t_max, rtol = _settings(t_max, rtol, method, precision)
     times = None if t_eval is None else _times(t_eval, t_max)
 
@@ -98,6 +101,18 @@ def step_tolerance(rtol: float) -> float:
     Hairer & Wanner's RADAU5, the factor is measured (tests/test_accuracy.py).
     """
     return float(0.2 * rtol ** (2 / 3))
+
+
+def _check_norms(students: Array, problem: TeacherStudent) -> None:
+    """Beyond these ratios squares and products of norms leave the range of doubles."""
+    teachers, _ = polar(problem.teacher)
+    norms, _ = polar(students)
+    for i, norm in enumerate(norms):
+        if not teachers.max() / REACH <= norm <= teachers.max() * REACH:
+            raise ValueError(
+                f"w0: neuron {i} has norm {norm:.3g}; it must be within a factor {REACH:g} of the "
+                f"teacher's {teachers.max():.3g}"
+            )
 
 
 def _settings(t_max: Any, rtol: Any, method: str, precision: Any) -> tuple[float, float]:

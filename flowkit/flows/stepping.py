@@ -15,6 +15,7 @@ import numpy as np
 from flowkit.flows import zero_neuron
 from flowkit.flows.charts import Chart, choose, initial
 from flowkit.flows.field import Field
+from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
 MAX_STEPS = 100_000
@@ -71,7 +72,8 @@ class Path:
         k = int(np.searchsorted(piece.t, t, side="right")) - 1
         y = piece.y[k]
         if piece.t[k] < t:
-            y = advance(piece.chart, piece.t[k], y, t, self.tolerance)
+            with single_thread():
+                y = advance(piece.chart, piece.t[k], y, t, self.tolerance)
         return (piece.chart.field, *piece.chart.decode(t, y), piece.alive)
 
 
@@ -139,9 +141,10 @@ def solve(
     """Integrate from t = 0; every stop is named in the path."""
     march = March(system, Path([], tolerance), t_max)
     try:
-        for t, loss in march.run(r, w):
-            if report:
-                report(t, loss)
+        with single_thread():
+            for t, loss in march.run(r, w):
+                if report:
+                    report(t, loss)
     except KeyboardInterrupt:
         last = march.path.pieces[-1].t[-1]
         march.path.status, march.path.message = "interrupted", f"interrupted at t = {last:.6g}"
@@ -195,6 +198,11 @@ class March:
             radau.atol = self.path.tolerance * chart.scale(t, radau.y, self.path.tolerance, loss)
             yield t, loss
             change = self._release(piece) or self._death(Start(chart, t, r, w, alive))
+            faded = zero_neuron.fading(chart.field, r, w) if change is None else None
+            if faded is not None:
+                self._count(radau)
+                self._unresolved(alive[faded], t)
+                return None
             if change is None:
                 other = choose(chart, t, r, w, r_dot, loss)
                 change = None if other is chart else Start(other, t, r, w, alive)
@@ -252,6 +260,11 @@ class March:
         self.path.nfev += radau.nfev
         self.path.njev += radau.njev
         self.path.nlu += radau.nlu
+
+    def _unresolved(self, group: int, t: float) -> None:
+        self.path.events.append(("fading-neuron", group, t))
+        self.path.status = "unresolved"
+        self.path.message = f"a neuron fades: double precision cannot follow it beyond t = {t:.6g}"
 
     def _stop(self, failure: str | None, t: float) -> None:
         if failure:

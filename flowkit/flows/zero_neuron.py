@@ -22,6 +22,7 @@ Array = np.ndarray
 
 NEAR = 1e-9  # of ‖v‖: below this norm the others move less than rounding until the end
 TINY = 1e-300
+ROUNDING = 1e-13
 
 
 def slope(field: Field, r: Array, w: Array, u: Array) -> Array:
@@ -87,6 +88,22 @@ def dying(field: Field, r: Array, w: Array) -> tuple[int, float] | None:
         if remaining is not None:
             fates.append((remaining, int(i)))
     return min(fates)[::-1] if fates else None
+
+
+def fading(field: Field, r: Array, w: Array) -> int | None:
+    """A student group that decays to zero without reaching it: opposite to v̄, and γ = 0 to rounding.
+
+    Once all the others face v̄, ẇ = −mean w is the difference of two numbers of order one.
+    """
+    norms, units = polar(w)
+    size = np.linalg.norm(field.target)
+    for i in np.flatnonzero(norms <= NEAR * size):
+        rest, r_rest, w_rest = without(field, r, w, int(i))
+        gamma = units[i] @ slope(rest, r_rest, w_rest, units[i : i + 1])[0]
+        across = np.linalg.norm(w[i, 1:])
+        if max(abs(gamma), across) < ROUNDING * size:
+            return int(i)
+    return None
 
 
 def drop(field: Field, r: Array, w: Array, i: int, remaining: float) -> tuple[Field, Array, Array]:
