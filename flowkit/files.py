@@ -16,10 +16,12 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the folder of `file` does not exist.
+        If the folder of `file` does not exist, or `file` is a folder itself.
     """
     if not file.parent.is_dir():
         raise ValueError(f"file: no folder {str(file.parent)!r} to write into")
+    if file.is_dir():
+        raise ValueError(f"file: {str(file)!r} is a folder")
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=file.suffix)
     os.close(handle)
     temporary = Path(name)

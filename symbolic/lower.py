@@ -41,6 +41,8 @@ class ExactPrinter(PythonCodePrinter):
             return f"sqrt({self._print(base)})"
         if exponent.is_Integer:
             return f"({self._print(base)})**({int(exponent)})"
+        if (2 * exponent).is_Integer:
+            return f"sqrt({self._print(base)})**({int(2 * exponent)})"
         raise ValueError(f"expression: power {expr} has no exact lowering")
 
 

@@ -171,7 +171,7 @@ def test_on_a_line_the_two_sides_do_not_meet():
 
 # ---- students opposite to the teacher ------------------------------------------------------------
 
-STATUSES = {"finished", "interrupted", "step limit", "failed"}
+STATUSES = {"finished", "unresolved", "interrupted", "step limit", "failed"}
 
 
 def opposite_loss(W, v, t):

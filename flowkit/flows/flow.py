@@ -22,7 +22,7 @@ Array = np.ndarray
 FLOOR = 1e-14
 PROBES = 32
 WHAT = {
-    "fading-neuron": "neuron {} decays to zero without reaching it",
+    "fading-neuron": "neuron {} fades towards zero, opposite to the teacher",
     "zero-neuron": "neuron {} reached zero norm and stays there",
     "released-neuron": "neuron {} leaves zero: a direction has turned downhill",
 }
@@ -86,7 +86,8 @@ class Flow:
     @cached_property
     def w(self) -> Array:
         """Students at `t`, shape (m, n, d); a neuron that reached zero stays there."""
-        return np.array([self._students(*state) for state in self._states])
+        states = [self._students(*state) for state in self._states]
+        return np.array(states).reshape(-1, *self.w0.shape)
 
     @cached_property
     def loss(self) -> Array:
@@ -173,7 +174,10 @@ class Flow:
         return -np.asarray(t) * (gradient / loss) * gradient
 
     def _at(self, t: Any, quantity: Callable[..., Any]) -> Array:
-        times = np.asarray(t, dtype=float)
+        try:
+            times = np.asarray(t, dtype=float)
+        except (TypeError, ValueError):
+            raise ValueError("t: expected a number or an array of numbers") from None
         last = float(self.path.times[-1])
         if times.size and not (times.min() >= 0 and times.max() <= last):
             raise ValueError(f"t: must lie in [0, {last:.6g}], where the run has been")

@@ -116,10 +116,7 @@ def _check_norms(students: Array, problem: TeacherStudent) -> None:
 
 
 def _settings(t_max: Any, rtol: Any, method: str, precision: Any) -> tuple[float, float]:
-    try:
-        t_max, rtol = float(t_max), float(rtol)
-    except (TypeError, ValueError):
-        raise ValueError(f"t_max, rtol: expected numbers, got {t_max!r} and {rtol!r}") from None
+    t_max, rtol = _number(t_max, "t_max"), _number(rtol, "rtol")
     if not (0 < t_max < np.inf):
         raise ValueError(f"t_max: must be positive and finite, got {t_max}")
     if not (FINEST <= rtol <= 0.1):
@@ -130,6 +127,13 @@ def _settings(t_max: Any, rtol: Any, method: str, precision: Any) -> tuple[float
     if precision is not None:
         raise ValueError("precision: only double precision is available in this version")
     return t_max, rtol
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected a number, got {value!r}") from None
 
 
 def _times(t_eval: Any, t_max: float) -> Array:

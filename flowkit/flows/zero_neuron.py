@@ -91,7 +91,7 @@ def dying(field: Field, r: Array, w: Array) -> tuple[int, float] | None:
 
 
 def fading(field: Field, r: Array, w: Array) -> int | None:
-    """A student group that decays to zero without reaching it: opposite to v̄, and γ = 0 to rounding.
+    """A student group that fades without reaching zero: opposite to v̄, and γ = 0 to rounding.
 
     Once all the others face v̄, ẇ = −mean w is the difference of two numbers of order one.
     """
@@ -175,7 +175,11 @@ def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
             tangent = (pull - value * u[0])[1:] * abs(u[0, 0])
             return value / scale, spread * tangent / scale
 
-        found = minimize(gamma, starts[int(np.argmin(values))], jac=True, options={"maxiter": 50})
-        if found.fun * scale < best[0]:
-            best = (float(found.fun * scale), directed(found.x[None, :])[0])
+        lowest = int(np.argmin(values))
+        value, at = float(values[lowest]), u[lowest]
+        if w.shape[1] > 1:
+            found = minimize(gamma, starts[lowest], jac=True, options={"maxiter": 50})
+            value, at = float(found.fun * scale), directed(found.x[None, :])[0]
+        if value < best[0]:
+            best = (value, at)
     return best

@@ -137,17 +137,14 @@ class TeacherStudent:
     def _exact(self, students: Array, quantity: str, precision: int | None) -> Array:
         from flowkit.problems import exact
 
-        if precision is not None and (isinstance(precision, bool) or int(precision) != precision):
-            raise ValueError(f"precision: must be an integer, got {precision!r}")
-        if precision is not None and precision < 15:
-            raise ValueError(f"precision: must be at least 15 digits, got {precision}")
+        digits = None if precision is None else _digits(precision)
         system = exact.ExactSystem.of(students, self.teacher, *self.weights)
         evaluate = getattr(system, quantity)
         scalar = quantity == "loss"
-        target = exact.FLOAT_BITS if precision is None else exact.bits(int(precision))
+        target = exact.FLOAT_BITS if digits is None else exact.bits(digits)
         values = exact.certify((lambda: [evaluate()]) if scalar else evaluate, target)
-        convert = exact.to_float if precision is None else exact.to_mpf
-        result = np.array([convert(x) for x in values], float if precision is None else object)
+        convert = exact.to_float if digits is None else exact.to_mpf
+        result = np.array([convert(x) for x in values], float if digits is None else object)
         return result.reshape(()) if scalar else result
 
     def _geometry(self, students: Array) -> tuple[Array, Array, Array, Array]:
@@ -210,6 +207,15 @@ class TeacherStudent:
                     blocks[i, :, b, :] = mean * eye + kink_weight * cross
             blocks[i, :, i, :] = mean * eye + kink_weight * own
         return blocks.reshape(n * d, n * d), 4 * EPS * (spread + n * n)
+
+
+def _digits(precision: Any) -> int:
+    """A precision in decimal digits."""
+    if isinstance(precision, bool) or not isinstance(precision, int | np.integer):
+        raise ValueError(f"precision: must be an integer, got {precision!r}")
+    if precision < 15:
+        raise ValueError(f"precision: must be at least 15 digits, got {precision}")
+    return int(precision)
 
 
 def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
