@@ -112,10 +112,13 @@ class Flow:
         The flow is run again with 30 times the tolerance; a tenth of the difference between the two
         is taken (the errors are proportional to the tolerance, so 1/30 would be the expectation).
         """
+        return self._error_at(self.t)
+
+    def _error_at(self, t: Array) -> Array:
         probes, errors = self._errors
         if len(probes) == 0:
-            return np.full(len(self.t), FLOOR)
-        return np.asarray(np.interp(np.log1p(self.t), np.log1p(probes), errors))
+            return np.full(len(t), FLOOR)
+        return np.asarray(np.interp(np.log1p(t), np.log1p(probes), errors))
 
     @cached_property
     def _errors(self) -> tuple[Array, Array]:
@@ -227,12 +230,14 @@ class Flow:
 
     @property
     def _last(self) -> tuple[float, float]:
-        return float(self.loss[-1]), float(self.loss_error[-1])
+        """Loss where the run ended, and its relative error."""
+        end = self.path.times[-1:]
+        return self._loss(*self.path.state(end[0])), float(self._error_at(end)[0])
 
     def __repr__(self) -> str:
         n, d = self.w0.shape
         return (
-            f"<Flow n={n} d={d} t=0…{self.t[-1]:.6g} loss={significant(*self._last)} "
+            f"<Flow n={n} d={d} t=0…{self.path.times[-1]:.6g} loss={significant(*self._last)} "
             f"(relative error {self._last[1]:.0e}) {self.status}>"
         )
 
@@ -240,7 +245,7 @@ class Flow:
         rows = {
             "problem": repr(self.problem),
             "students": f"{self.w0.shape[0]} in {self.w0.shape[1]} dimensions",
-            "time": f"0 … {self.t[-1]:.6g}",
+            "time": f"0 … {self.path.times[-1]:.6g}",
             "final loss": f"{significant(*self._last)} (relative error {self._last[1]:.0e})",
             "status": f"{self.status}: {self.message}",
             "events": "; ".join(f"t = {e.t:.8g}: {e.message}" for e in self.events) or "none",
