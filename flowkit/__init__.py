@@ -18,7 +18,7 @@ _HOME = {
     "ReLU": "symbolic.activations",
     "LeakyReLU": "symbolic.activations",
     "integrate": "flowkit.flows.run",
-    "load": "flowkit.flows.storage",
+    "load": "flowkit.flows.flow",
     "Flow": "flowkit.flows.flow",
     "Event": "flowkit.flows.flow",
     "fit_power_law": "flowkit.rates",
@@ -33,8 +33,8 @@ __all__ = [*_HOME, "__version__"]
 if TYPE_CHECKING:
     from flowkit.flows.flow import Event as Event
     from flowkit.flows.flow import Flow as Flow
+    from flowkit.flows.flow import load as load
     from flowkit.flows.run import integrate as integrate
-    from flowkit.flows.storage import load as load
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
     from flowkit.rates import fit_exponential as fit_exponential
     from flowkit.rates import fit_power_law as fit_power_law

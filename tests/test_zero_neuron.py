@@ -172,7 +172,6 @@ def test_on_a_line_the_two_sides_do_not_meet():
 # ---- students opposite to the teacher ------------------------------------------------------------
 
 
-
 def opposite_loss(W, v, t):
     """Up to the first crossing Σw decays as e^{−nt/2}: L = ¼ (‖Σw‖² e^{−nt} + ‖v‖²)."""
     total = np.linalg.norm(np.sum(W, axis=0))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.flows import storage
 from flowkit.flows.frame import Frame
 from flowkit.flows.stepping import Path
 from flowkit.problems.teacher_student import TeacherStudent
@@ -205,9 +206,24 @@ class Flow:
 
     def save(self, file: Any) -> None:
         """Write a netCDF file that `flowkit.load` reads; complete or not at all."""
-        from flowkit.flows.storage import save
-
-        save(self, FilePath(file))
+        arrays, meta = storage.pack(self.path)
+        probes, errors = self._errors
+        arrays |= {
+            "t": self.t,
+            "w": self.w,
+            "loss": self.loss,
+            "loss_error": self.loss_error,
+            "local_slope": self.local_slope,
+            "w0": self.w0,
+            "teacher": self.problem.teacher,
+            "basis": self.frame.basis,
+            "frame_teachers": self.frame.teachers,
+            "error_times": probes,
+            "errors": errors,
+        }
+        activation = str(self.problem.activation)
+        meta |= {"activation": activation, "t_max": self.t_max, "rtol": self.rtol}
+        storage.save(FilePath(file), arrays, meta | {"members": self.members})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists for JSON, as the command line's ``--json`` writes."""
@@ -257,3 +273,22 @@ class Flow:
             for k, v in rows.items()
         )
         return f"<table>{cells}</table>"
+
+
+def load(file: Any) -> Flow:
+    """Read a run written by `Flow.save`; it can be evaluated at any t as before.
+
+    Raises
+    ------
+    ValueError
+        No such file, not a flowkit run, truncated or altered.
+    """
+    arrays, meta = storage.load(FilePath(file))
+    problem = TeacherStudent(arrays["teacher"], meta["activation"])
+    mean, kink_weight = map(float, problem.weights)
+    path = storage.unpack(arrays, meta, (mean, kink_weight))
+    frame = Frame(arrays["basis"], arrays["frame_teachers"])
+    settings = (meta["t_max"], meta["rtol"], path, frame, meta["members"], arrays["t"])
+    flow = Flow(problem, arrays["w0"], *settings)
+    flow.__dict__["_errors"] = (arrays["error_times"], arrays["errors"])
+    return flow

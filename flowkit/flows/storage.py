@@ -12,55 +12,34 @@ import numpy as np
 from flowkit.files import replacing
 from flowkit.flows.charts import LinearChart, PowerChart
 from flowkit.flows.field import Field
-from flowkit.flows.flow import Flow
-from flowkit.flows.frame import Frame
 from flowkit.flows.stepping import Path, Piece
-from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 FORMAT = "flowkit-flow-1"
+PLAIN = ("tolerance", "status", "message", "steps", "nfev", "njev", "nlu")
 
 
-def save(flow: Flow, file: FilePath) -> None:
-    """Write the run, complete or not at all."""
-    arrays, meta = _pack(flow)
+def save(file: FilePath, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+    """Write arrays and what JSON can hold, complete or not at all."""
     with replacing(file) as temporary:
         _write(temporary, arrays, json.dumps(meta))
 
 
-def load(file: Any) -> Flow:
-    """Read a run written by `Flow.save`; it can be evaluated at any t as before.
-
-    Raises
-    ------
-    ValueError
-        No such file, not a flowkit run, truncated or altered.
-    """
-    name = FilePath(file)
+def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `save` wrote; ValueError for a file that is missing, foreign or altered."""
     try:
-        arrays, text = _read(name)
+        arrays, text = _read(file)
     except FileNotFoundError:
-        raise ValueError(f"file: {str(name)!r} does not exist") from None
+        raise ValueError(f"file: {str(file)!r} does not exist") from None
     except Exception as problem:
-        raise ValueError(f"file: {str(name)!r} is not a readable flowkit run ({problem})") from None
-    return _unpack(arrays, json.loads(text))
+        reason = " ".join(str(problem).split())
+        raise ValueError(f"file: {str(file)!r} is not a readable flowkit run ({reason})") from None
+    return arrays, json.loads(text)
 
 
-def _pack(flow: Flow) -> tuple[dict[str, Array], dict[str, Any]]:
-    path = flow.path
-    arrays = {
-        "t": flow.t,
-        "w": flow.w,
-        "loss": flow.loss,
-        "loss_error": flow.loss_error,
-        "local_slope": flow.local_slope,
-        "w0": flow.w0,
-        "teacher": flow.problem.teacher,
-        "basis": flow.frame.basis,
-        "frame_teachers": flow.frame.teachers,
-        "error_times": flow._errors[0],
-        "errors": flow._errors[1],
-    }
+def pack(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """A path as arrays and plain data."""
+    arrays: dict[str, Array] = {}
     pieces = []
     for i, piece in enumerate(path.pieces):
         chart = piece.chart
@@ -71,28 +50,15 @@ def _pack(flow: Flow) -> tuple[dict[str, Array], dict[str, Any]]:
         }
         start = chart.start if isinstance(chart, LinearChart) else None
         pieces.append({"alive": piece.alive, "pivot": chart.pivot, "linear_from": start})
-    meta = {
-        "activation": str(flow.problem.activation),
-        "t_max": flow.t_max,
-        "rtol": flow.rtol,
-        "members": flow.members,
-        "pieces": pieces,
-        "events": path.events,
-        "path": {k: getattr(path, k) for k in _PLAIN},
-    }
-    return arrays, meta
+    plain = {name: getattr(path, name) for name in PLAIN}
+    return arrays, {"pieces": pieces, "events": path.events, "path": plain}
 
 
-_PLAIN = ("tolerance", "status", "message", "steps", "nfev", "njev", "nlu")
-
-
-def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Flow:
-    problem = TeacherStudent(arrays["teacher"], meta["activation"])
-    mean, kink_weight = map(float, problem.weights)
+def unpack(arrays: dict[str, Array], meta: dict[str, Any], weights: tuple[float, float]) -> Path:
+    """The path that `pack` took apart; weights are (mean, kink_weight)."""
     pieces = []
     for i, saved in enumerate(meta["pieces"]):
-        sizes = arrays[f"piece{i}_sizes"]
-        field = Field(arrays["frame_teachers"], sizes, mean, kink_weight)
+        field = Field(arrays["frame_teachers"], arrays[f"piece{i}_sizes"], *weights)
         start = saved["linear_from"]
         if start is None:
             chart: Any = PowerChart(field, saved["pivot"])
@@ -100,12 +66,8 @@ def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Flow:
             chart = LinearChart(field, saved["pivot"], start)
         times, states = arrays[f"piece{i}_t"], arrays[f"piece{i}_y"]
         pieces.append(Piece(chart, saved["alive"], times.tolist(), list(states)))
-    path = Path(pieces, events=[(kind, g, t) for kind, g, t in meta["events"]], **meta["path"])
-    frame = Frame(arrays["basis"], arrays["frame_teachers"])
-    settings = (meta["t_max"], meta["rtol"], path, frame, meta["members"], arrays["t"])
-    flow = Flow(problem, arrays["w0"], *settings)
-    flow.__dict__["_errors"] = (arrays["error_times"], arrays["errors"])
-    return flow
+    events = [(kind, group, t) for kind, group, t in meta["events"]]
+    return Path(pieces, events=events, **meta["path"])
 
 
 def _digest(arrays: dict[str, Array], text: str) -> str:
