@@ -18,6 +18,7 @@ import numpy as np
 from flowkit.problems.pairs import pair_functions, polar
 
 Array = np.ndarray
+EPS = float(np.finfo(float).eps)
 
 
 class Directions(NamedTuple):
@@ -127,6 +128,17 @@ class Field:
         """(ṙ, ẇ)."""
         g = self.kink_weight * self.remainder_gradient(w)
         return -self.rate * r - self.sizes @ g, -self.mean * r - g
+
+    def consistent(self, r: Array, w: Array) -> Array:
+        """w with Σ m_i w_i = Σ v + r to the last digit; each gives way in proportion to ‖w_i‖².
+
+        The two are integrated side by side, and r is the accurate one.
+        """
+        gap = self.target + r - self.sizes @ w
+        if np.linalg.norm(gap) <= 4 * EPS * np.linalg.norm(self.target):
+            return w
+        square = np.einsum("ij,ij->i", w, w)
+        return w + np.outer(square / (self.sizes @ square), gap)
 
     def loss(self, r: Array, w: Array) -> float:
         """½ mean ‖r‖² + kink_weight Σ_{a<b} c_a c_b ‖a‖‖b‖ R(θ_ab)."""

@@ -74,7 +74,8 @@ class Path:
         if piece.t[k] < t:
             with single_thread():
                 y = advance(piece.chart, piece.t[k], y, t, self.tolerance)
-        return (piece.chart.field, *piece.chart.decode(t, y), piece.alive)
+        r, w = piece.chart.decode(t, y)
+        return piece.chart.field, r, piece.chart.field.consistent(r, w), piece.alive
 
 
 def solver(

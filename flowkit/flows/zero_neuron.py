@@ -129,17 +129,6 @@ def release(field: Field, r: Array, w: Array, sizes: Array, u: Array) -> tuple[F
     return back, r + sizes @ new, np.vstack([w, new])
 
 
-def consistent(field: Field, r: Array, w: Array) -> Array:
-    """w with Σ m_i w_i = Σ v + r to the last digit, the largest group giving way.
-
-    r is the accurate one of the two; opposite to v̄ their difference would be all that is seen.
-    """
-    mended = w.copy()
-    pivot = int(np.argmax(np.einsum("ij,ij->i", w, w)))
-    mended[pivot] += (field.target + r - field.sizes @ w) / field.sizes[pivot]
-    return mended
-
-
 def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
     """Smallest γ over directions, and where: a neuron at zero leaves it once this is negative.
 
@@ -149,7 +138,6 @@ def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
     """
     from scipy.optimize import minimize
 
-    w = consistent(field, r, w)
     _, units = polar(w)
     spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY)
     tilted = np.vstack([units, -r / max(np.linalg.norm(r), TINY)])
