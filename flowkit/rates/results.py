@@ -1,0 +1,186 @@
+"""What the fits return: numbers with intervals, reports, tables and plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `PowerLawFit` and `ExponentialFit` share; `t`, `log_y` are the data after cleaning."""
+
+    _value: ClassVar[str]
+    _law: ClassVar[str]
+    _log_time: ClassVar[bool]
+
+    interval: tuple[float, float]
+    prefactor: float
+    prefactor_interval: tuple[float, float]
+    window: tuple[float, float]
+    status: str
+    message: str
+    correction: str
+    n_points: int
+    log_prefactor: float
+    t: Array = field(repr=False, compare=False)
+    log_y: Array = field(repr=False, compare=False)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        value = _with_interval(getattr(self, self._value), self.interval)
+        return [
+            (self._value, value),
+            ("prefactor", _with_interval(self.prefactor, self.prefactor_interval)),
+            ("law", self._law),
+            ("correction", self.correction),
+            ("window", "t = {:.3g} ... {:.3g}".format(*self.window) + f", {self.n_points} points"),
+            ("message", self.message),
+        ]
+
+    def report(self) -> str:
+        """Several lines of text: what was found, how surely and from which points."""
+        title = f"[[{type(self).__name__}]] {self.status}"
+        return "\n".join([title, *(f"    {name:<10}  {text}" for name, text in self._rows())])
+
+    __str__ = report
+
+    def _repr_html_(self) -> str:
+        return _html(type(self).__name__, [("status", self.status), *self._rows()])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw data, fitted law and shaded window, for a converged power law also the local slope.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+            With log10 y (y itself may underflow) over t or, for a power law, log t.
+        """
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.subplots(layout="constrained")[1]
+        value, digits = getattr(self, self._value), self.log_y / math.log(10)
+        time = np.log(self.t) if self._log_time else -self.t
+        law = self._law[4:].replace("prefactor", f"{self.prefactor:.5g}")
+        ax.axvspan(*self.window, color="0.9", zorder=0, label="window")
+        ax.plot(self.t, digits, ".", ms=4, label="data")
+        ax.plot(
+            self.t, (self.log_prefactor + value * time) / math.log(10), lw=1,
+            label=law.replace(self._value, f"{value:.6g}"),
+        )  # fmt: skip
+        pad = 0.05 * np.ptp(digits) + 0.1
+        ax.set(xlabel="t", ylabel="log10 y", ylim=(digits.min() - pad, digits.max() + pad))
+        ax.set_title(self.status, fontsize="medium", loc="left")
+        ax.legend(loc="lower left", fontsize="small")
+        if self._log_time:
+            ax.set_xscale("log")
+        if self._log_time and self.status == "converged":  # then the upper right is free
+            inset = ax.inset_axes((0.58, 0.62, 0.4, 0.35))
+            inset.plot(self.t, np.gradient(self.log_y, time), lw=1)
+            inset.axhline(value, color="C1", lw=1)
+            inset.set_xscale("log")
+            inset.set_title("local slope", fontsize="small")
+            inset.tick_params(labelsize="small")
+        return ax
+
+
+@dataclass(frozen=True)
+class PowerLawFit(Fit):
+    """Result of `fit_power_law`: y ~ prefactor * t**exponent for large t.
+
+    Attributes
+    ----------
+    exponent, prefactor : float
+        Values extrapolated to t = infinity; `log_prefactor` does not overflow.
+    interval, prefactor_interval : tuple of float
+        Where they lie; not necessarily symmetric, infinite if the data say nothing.
+    window : tuple of float
+        First and last time of the points used; `n_points` is their number.
+    status, message : str
+        "converged" or "undecided", and why.
+    correction : str
+        Correction model of the best candidate, e.g. "1/t", "log t/t", "t^-0.31" or "none".
+    """
+
+    _value = "exponent"
+    _law = "y ~ prefactor * t**exponent"
+    _log_time = True
+
+    exponent: float
+
+
+@dataclass(frozen=True)
+class ExponentialFit(Fit):
+    """Result of `fit_exponential`: y ~ prefactor * exp(-rate*t) for large t.
+
+    `rate` and its `interval` have the unit 1/time and are positive for decay; the other
+    attributes are those of `PowerLawFit`.
+    """
+
+    _value = "rate"
+    _law = "y ~ prefactor * exp(-rate*t)"
+    _log_time = False
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class RateDecision:
+    """Result of `fit_rate`.
+
+    Attributes
+    ----------
+    kind : str
+        "power law", "exponential" or "undecided".
+    confidence : float
+        1 - (relative half-width of the chosen law) / (that of the other law, at most 1): near 1
+        if the other law cannot hold, 0 if undecided.  A figure of merit, not a probability.
+    power_law, exponential : PowerLawFit, ExponentialFit
+        Both fits.
+    message : str
+        Why.
+    """
+
+    kind: str
+    confidence: float
+    power_law: PowerLawFit
+    exponential: ExponentialFit
+    message: str
+
+    def report(self) -> str:
+        """Several lines of text: the decision and both fits."""
+        head = f"[[RateDecision]] {self.kind}, confidence {self.confidence:.6g}\n    {self.message}"
+        return "\n".join([head, self.power_law.report(), self.exponential.report()])
+
+    __str__ = report
+
+    def _repr_html_(self) -> str:
+        rows = [("kind", self.kind), ("confidence", f"{self.confidence:.6g}")]
+        rows += [self.power_law._rows()[0], self.exponential._rows()[0], ("message", self.message)]
+        return _html("RateDecision", rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the exponential fit if that was chosen, else the power law; return the Axes."""
+        return (self.exponential if self.kind == "exponential" else self.power_law).plot(ax)
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.12g}  [{interval[0] - value:+.1e}, {interval[1] - value:+.1e}]"
+
+
+def _html(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows)
+    return f"<table><caption>{escape(title)}</caption>{body}</table>"
