@@ -1,6 +1,8 @@
 """Shared by the tests: the 50-digit reference flows and the textbook formulas in many digits."""
 
 import json
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -171,3 +173,26 @@ def loss_errors(references, reference_flow):
         return np.array([abs(float(float(x) / truth - 1)) for x, truth in pairs])
 
     return errors
+
+
+@pytest.fixture(scope="session")
+def time_limit():
+    """`with time_limit(seconds):` turns a run that hangs into a failure (where there are alarms)."""
+
+    @contextmanager
+    def limit(seconds):
+        def late(*_):
+            raise TimeoutError(f"still running after {seconds} s")
+
+        if not hasattr(signal, "SIGALRM"):
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, late)
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    return limit

@@ -204,6 +204,35 @@ def test_toy_3_is_one_neuron_at_n_times_the_speed():
     assert np.abs(many(times).sum(axis=1) - one(4 * times)[:, 0]).max() <= 1e-8
 
 
+@pytest.mark.parametrize("alpha", [0.3, 0.7])
+def test_leaky_toy_1_constant(alpha):
+    """The same exponent; the constant grows by (1 − α)⁻⁴."""
+    problem = flowkit.TeacherStudent([1.0, 0.0], flowkit.LeakyReLU(alpha))
+    flow = flowkit.integrate(problem, [[0.4, 0.1], [0.4, -0.1]], 1e12)
+    assert 1e36 * flow.loss[-1] == pytest.approx(np.pi**2 / 6 / (1 - alpha) ** 4, rel=1e-8)
+
+
+@pytest.fixture(scope="module")
+def orthonormal_flows():
+    """Two students beside two orthonormal teachers, at two tolerances."""
+    w0 = np.eye(2) + 0.1 * np.random.default_rng(0).standard_normal((2, 2))
+    problem = flowkit.TeacherStudent(np.eye(2))
+    return [flowkit.integrate(problem, w0, 300.0, rtol=rtol) for rtol in (1e-10, 1e-12)]
+
+
+def test_as_many_students_as_teachers_decay_at_twice_the_curvature(orthonormal_flows):
+    """L ~ exp(−2 λ_min t), λ_min = 1/4 − 1/(2π)."""
+    for flow in orthonormal_flows:
+        rate = -flow.slope_at(150.0) / 150.0
+        assert rate == pytest.approx(2 * (1 / 4 - 1 / (2 * np.pi)), rel=1e-6)
+
+
+@pytest.mark.parametrize("t", [10.0, 50.0, 100.0, 200.0, 300.0])
+def test_as_many_students_as_teachers_keep_relative_accuracy(orthonormal_flows, t):
+    coarse, fine = orthonormal_flows
+    assert coarse.loss_at(t) == pytest.approx(fine.loss_at(t), rel=1e-7)
+
+
 # ---- identities ----------------------------------------------------------------------------------
 
 

@@ -64,6 +64,57 @@ def test_survivors_follow_the_flow_without_the_dead_neuron(reference_flow, refer
     assert np.abs(alone(times) - flow(20 + times)[:, [0, 1, 3]]).max() <= 1e-8
 
 
+# ---- slow arrivals -------------------------------------------------------------------------------
+
+
+def weak_pull(seed):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(3), 0.05 * rng.standard_normal((3, 3))
+
+
+def textbook_pulls(textbook, teacher, others):
+    """γ(u) = Σ K(u, w_j) − K(u, v) in ±v̄, in the others' directions and in random ones."""
+    book = textbook(teacher, digits=40)
+    random = np.random.default_rng(0).standard_normal((100, 3))
+    directions = np.vstack([teacher, -teacher, others, random])
+    for u in directions / np.linalg.norm(directions, axis=1)[:, None]:
+        (row,) = book.rows([u])
+        signed = sum(book.kernel(row, w) for w in book.rows(others))
+        yield float(signed - book.kernel(row, book.teacher[0]))
+
+
+@pytest.mark.parametrize(
+    ("seed", "neuron", "t"), [(16, 1, 12.5302), (27, 2, 18.1077), (43, 0, 16.747)]
+)
+def test_a_death_under_a_weak_pull(textbook, time_limit, seed, neuron, t):
+    """ρ̇ = −γ with γ of 5e-5 and 4e-6: the norm still falls to zero in finite time."""
+    v, W = weak_pull(seed)
+    with time_limit(15):
+        flow = flowkit.integrate(flowkit.TeacherStudent(v), W, 30.0)
+    assert flow.status == "finished", flow.message
+    assert [(e.kind, e.neuron) for e in flow.events] == [("zero-neuron", neuron)]
+    assert flow.events[0].t == pytest.approx(t, abs=1e-3)
+    others = np.delete(flow(flow.events[0].t), neuron, axis=0)
+    assert min(textbook_pulls(textbook, v, others)) > 0
+
+
+def test_a_vanishing_leaky_neuron_is_no_failure(time_limit):
+    rng = np.random.default_rng(209200)
+    v, W = rng.standard_normal((1, 2)), rng.standard_normal((3, 2))
+    with time_limit(20):
+        flow = flowkit.integrate(flowkit.TeacherStudent(v, "leaky:0.9"), W, 1e5)
+    assert flow.status == "finished", flow.message
+
+
+@pytest.mark.slow
+def test_neurons_that_come_and_go_between_two_teachers(time_limit):
+    """Three deaths, three releases; the run must not creep along zero in tiny steps."""
+    W = 10.0 * np.random.default_rng(831251).standard_normal((5, 2))
+    with time_limit(90):
+        flow = flowkit.integrate(flowkit.TeacherStudent(np.eye(2)), W, 1e3)
+    assert flow.status == "finished", flow.message
+
+
 # ---- near miss -----------------------------------------------------------------------------------
 
 

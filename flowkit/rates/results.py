@@ -162,13 +162,13 @@ class RateDecision:
 
     def report(self) -> str:
         """Several lines of text: the decision and both fits."""
-        head = f"[[RateDecision]] {self.kind}, confidence {self.confidence:.6g}\n    {self.message}"
+        head = f"[[RateDecision]] {self.kind}, confidence {_surely(self.confidence)}\n    {self.message}"
         return "\n".join([head, self.power_law.report(), self.exponential.report()])
 
     __str__ = report
 
     def _repr_html_(self) -> str:
-        rows = [("kind", self.kind), ("confidence", f"{self.confidence:.6g}")]
+        rows = [("kind", self.kind), ("confidence", _surely(self.confidence))]
         rows += [self.power_law._rows()[0], self.exponential._rows()[0], ("message", self.message)]
         return _html("RateDecision", rows)
 
@@ -177,8 +177,20 @@ class RateDecision:
         return (self.exponential if self.kind == "exponential" else self.power_law).plot(ax)
 
 
+def _surely(confidence: float) -> str:
+    return "> 0.999999" if confidence > 0.999999 else f"{confidence:.6g}"
+
+
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.12g}  [{interval[0] - value:+.1e}, {interval[1] - value:+.1e}]"
+    """The value to the digit that its interval reaches, and the ends relative to it."""
+    low, high = interval[0] - value, interval[1] - value
+    half = max(high, -low)
+    if 0 < half < abs(value):
+        decimals = 1 - math.floor(math.log10(half))
+        shown = f"{value:.{decimals}f}" if 0 <= decimals <= 15 else f"{value:.3g}"
+    else:
+        shown = f"{value:.3g}"
+    return f"{shown}  [{low:+.1e}, {high:+.1e}]"
 
 
 def _html(title: str, rows: Sequence[tuple[str, str]]) -> str:
