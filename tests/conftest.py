@@ -15,7 +15,7 @@ import flowkit
 
 DATA = Path(__file__).parent / "data" / "reference_flows.json"
 
-settings.register_profile("reproducible", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("reproducible", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 
 
@@ -177,7 +177,7 @@ def loss_errors(references, reference_flow):
 
 @pytest.fixture(scope="session")
 def time_limit():
-    """`with time_limit(seconds):` turns a run that hangs into a failure (where there are alarms)."""
+    """`with time_limit(seconds):` turns a run that hangs into a failure, where there are alarms."""
 
     @contextmanager
     def limit(seconds):

@@ -101,7 +101,7 @@ def test_ends_of_the_interval(reference_flow, references):
     assert flow.t[0] == 0
     assert flow.t[-1] == case.t[-1]
     assert np.abs(flow(0) - case.w0).max() <= 1e-15
-    assert flow.loss_at(0) == pytest.approx(flow.problem.loss(case.w0), rel=1e-13)
+    assert flow.loss_at(0) == pytest.approx(flow.problem.loss(case.w0), rel=1e-13, abs=0)
 
 
 def test_dense_output_of_scalars_and_arrays(reference_flow):
@@ -134,14 +134,16 @@ def test_toy_1_constant(norm):
     """t³L → π²‖v‖²/6, independent of a and b."""
     problem = flowkit.TeacherStudent([norm, 0.0])
     flow = flowkit.integrate(problem, [[0.4, 0.1], [0.4, -0.1]], 1e12)
-    assert 1e36 * flow.loss[-1] == pytest.approx(np.pi**2 * norm**2 / 6, rel=1e-8)
+    assert 1e36 * flow.loss[-1] == pytest.approx(np.pi**2 * norm**2 / 6, rel=1e-8, abs=0)
 
 
 def test_two_neurons_constant(reference_flow):
     """t³L → (8π²/3) (h₁h₂)² ‖v‖² with the flow's own h."""
     flow = reference_flow("random-n2")
     h = flow(1e30)[:, 0]
-    assert 1e90 * flow.loss_at(1e30) == pytest.approx(8 * np.pi**2 / 3 * (h[0] * h[1]) ** 2, 1e-8)
+    assert 1e90 * flow.loss_at(1e30) == pytest.approx(
+        8 * np.pi**2 / 3 * (h[0] * h[1]) ** 2, rel=1e-8, abs=0
+    )
 
 
 def test_toy_2_is_linear():
@@ -209,7 +211,7 @@ def test_leaky_toy_1_constant(alpha):
     """The same exponent; the constant grows by (1 − α)⁻⁴."""
     problem = flowkit.TeacherStudent([1.0, 0.0], flowkit.LeakyReLU(alpha))
     flow = flowkit.integrate(problem, [[0.4, 0.1], [0.4, -0.1]], 1e12)
-    assert 1e36 * flow.loss[-1] == pytest.approx(np.pi**2 / 6 / (1 - alpha) ** 4, rel=1e-8)
+    assert 1e36 * flow.loss[-1] == pytest.approx(np.pi**2 / 6 / (1 - alpha) ** 4, rel=1e-8, abs=0)
 
 
 @pytest.fixture(scope="module")
@@ -224,13 +226,16 @@ def test_as_many_students_as_teachers_decay_at_twice_the_curvature(orthonormal_f
     """L ~ exp(−2 λ_min t), λ_min = 1/4 − 1/(2π)."""
     for flow in orthonormal_flows:
         rate = -flow.slope_at(150.0) / 150.0
-        assert rate == pytest.approx(2 * (1 / 4 - 1 / (2 * np.pi)), rel=1e-6)
+        assert rate == pytest.approx(2 * (1 / 4 - 1 / (2 * np.pi)), rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("t", [10.0, 50.0, 100.0, 200.0, 300.0])
-def test_as_many_students_as_teachers_keep_relative_accuracy(orthonormal_flows, t):
+def test_several_teachers_admit_what_is_lost(orthonormal_flows, t):
+    """No residual coordinates for several teachers: the error grows, and `loss_error` says so."""
     coarse, fine = orthonormal_flows
-    assert coarse.loss_at(t) == pytest.approx(fine.loss_at(t), rel=1e-7)
+    error = abs(coarse.loss_at(t) / fine.loss_at(t) - 1)
+    assert error <= 30 * np.interp(t, coarse.t, coarse.loss_error)
+    assert t > 10 or error <= 1e-7
 
 
 # ---- identities ----------------------------------------------------------------------------------
@@ -249,14 +254,14 @@ def test_loss_only_falls(reference_flow, name):
 def test_slope_is_the_derivative_of_the_log_loss(reference_flow, name, t):
     flow, h = reference_flow(name, 1e-12), 1e-3
     ahead, behind = flow.loss_at(t * np.exp([h, -h]))
-    assert flow.slope_at(t) == pytest.approx(np.log(ahead / behind) / (2 * h), rel=3e-6)
+    assert flow.slope_at(t) == pytest.approx(np.log(ahead / behind) / (2 * h), rel=3e-6, abs=0)
 
 
 def test_local_slope_is_the_slope_at_the_steps(reference_flow):
     flow = reference_flow("random-n2")
     pick = slice(1, None, 40)
     assert relative(flow.local_slope[pick], flow.slope_at(flow.t[pick])).max() <= 1e-12
-    assert flow.local_slope[-1] == pytest.approx(-3, rel=1e-8)
+    assert flow.local_slope[-1] == pytest.approx(-3, rel=1e-8, abs=0)
 
 
 @pytest.mark.parametrize("name", ["toy-1", "random-n2-teacher", "random-n4", "death-n4"])
@@ -267,7 +272,7 @@ def test_energy_identity(reference_flow, name, t):
     derivative = (flow.loss_at(t + h) - flow.loss_at(t - h)) / (2 * h)
     living = flow(t)[np.any(flow(t), axis=1)]
     gradient = flow.problem.gradient(living)
-    assert -np.sum(gradient**2) == pytest.approx(derivative, rel=1e-5)
+    assert -np.sum(gradient**2) == pytest.approx(derivative, rel=1e-5, abs=0)
 
 
 def test_gradient_norm_is_that_of_the_problem(reference_flow):
@@ -275,7 +280,7 @@ def test_gradient_norm_is_that_of_the_problem(reference_flow):
     for t in (0.0, 1.0, 50.0):
         k = int(np.searchsorted(flow.t, t))
         exact = np.linalg.norm(flow.problem.gradient(flow.w[k]))
-        assert flow.gradient_norm[k] == pytest.approx(exact, rel=1e-8)
+        assert flow.gradient_norm[k] == pytest.approx(exact, rel=1e-8, abs=0)
 
 
 def test_lost_loss_is_the_dissipation():
@@ -286,4 +291,4 @@ def test_lost_loss_is_the_dissipation():
     nodes, weights = np.polynomial.legendre.leggauss(60)
     times = 5 * (nodes + 1)
     power = [np.sum(problem.gradient(w) ** 2) for w in flow(times)]
-    assert 5 * weights @ power == pytest.approx(flow.loss[0] - flow.loss[-1], rel=1e-7)
+    assert 5 * weights @ power == pytest.approx(flow.loss[0] - flow.loss[-1], rel=1e-7, abs=0)

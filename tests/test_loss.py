@@ -81,14 +81,14 @@ def test_one_rounding_unit_apart(textbook, side):
     check_loss_and_gradient(textbook, v[None, :], W)
 
 
-@pytest.mark.parametrize("power", [-500, -100, 100, 500])
+@pytest.mark.parametrize("power", [-480, -100, 100, 480])
 @pytest.mark.parametrize("eps", [1.0, 1e-6])
 def test_common_scale(power, eps):
-    """Powers of two change no mantissa: the loss scales to the last bits, near 1e±150 too."""
+    """Powers of two change no mantissa: the loss scales to the last bits, near 1e±144 too."""
     V, W = near_a_teacher(3, 4, eps, 3)
     one, other = TeacherStudent(V), TeacherStudent(2.0**power * V)
     scaled = other.loss(2.0**power * W) * 2.0**-power * 2.0**-power
-    assert scaled == pytest.approx(one.loss(W), rel=TOLERANCE)
+    assert scaled == pytest.approx(one.loss(W), rel=TOLERANCE, abs=0)
     gap = other.gradient(2.0**power * W) * 2.0**-power - one.gradient(W)
     assert np.linalg.norm(gap) <= TOLERANCE * np.linalg.norm(one.gradient(W))
 
@@ -180,7 +180,9 @@ def test_curvature_at_the_orthonormal_minimum(k):
 
 def test_a_zero_neuron_counts_nothing():
     problem, W = TeacherStudent(gaussian(2, 3, 1)), gaussian(2, 3, 2)
-    assert problem.loss(np.vstack([W, np.zeros(3)])) == pytest.approx(problem.loss(W), rel=1e-15)
+    assert problem.loss(np.vstack([W, np.zeros(3)])) == pytest.approx(
+        problem.loss(W), rel=1e-15, abs=0
+    )
 
 
 @pytest.mark.parametrize("precision", [None, 50])
@@ -199,7 +201,7 @@ def test_expressions_are_what_is_evaluated(activation):
     symbols = [*form.students, *form.teachers]
     quantities = lower([form.loss, *form.gradient, *form.hessian], symbols)
     values = np.array(quantities(*W.ravel(), *V.ravel()))
-    assert values[0] == pytest.approx(problem.loss(W), rel=1e-13)
+    assert values[0] == pytest.approx(problem.loss(W), rel=1e-13, abs=0)
     assert values[1:7] == pytest.approx(problem.gradient(W).ravel(), abs=1e-13)
     assert values[7:] == pytest.approx(problem.hessian(W).ravel(), abs=1e-13)
 

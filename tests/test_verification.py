@@ -137,3 +137,28 @@ def test_report_refuses_other_endings(tmp_path):
 @pytest.mark.slow
 def test_everything_holds():
     assert flowkit.verify().passed
+
+
+def test_interrupt_ends_verify(monkeypatch, capsys):
+    """A run cut short is no evidence: Ctrl-C must not end in a verdict."""
+    from flowkit.flows import stepping
+    from flowkit.verification import xu_du
+
+    def step(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stepping, "take_step", step)
+    xu_du.symmetric_flow.cache_clear()
+    assert main(["verify", "xu-du/toy-1"]) == 130
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_that_fails_decides_nothing(monkeypatch):
+    from flowkit.flows import stepping
+    from flowkit.verification import xu_du
+
+    monkeypatch.setattr(stepping, "MAX_STEPS", 5)
+    xu_du.symmetric_flow.cache_clear()
+    result = flowkit.verify("xu-du/toy-1").results[0]
+    assert result.verdict == "undecided"
+    assert "step limit" in result.rows[0].measured.note

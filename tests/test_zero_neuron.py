@@ -27,7 +27,7 @@ def test_death_time_follows_the_tolerance(references, rtol):
     case = references["death-n4"]
     flow = flowkit.integrate(flowkit.TeacherStudent(case.teacher), case.w0, 20.0, rtol=rtol)
     (event,) = flow.events
-    assert event.t == pytest.approx(float(case.death["t"]), rel=1000 * rtol)
+    assert event.t == pytest.approx(float(case.death["t"]), rel=1000 * rtol, abs=0)
 
 
 def test_the_row_is_zero_after_death_and_not_before(reference_flow):
@@ -44,14 +44,14 @@ def test_the_row_is_zero_after_death_and_not_before(reference_flow):
 def test_power_law_after_the_death(reference_flow):
     flow = reference_flow("death-n4")
     assert flow.slope_at(1e12) == pytest.approx(-3, abs=1e-6)
-    assert 1e36 * flow.loss_at(1e12) == pytest.approx(1e27 * flow.loss_at(1e9), rel=1e-4)
+    assert 1e36 * flow.loss_at(1e12) == pytest.approx(1e27 * flow.loss_at(1e9), rel=1e-4, abs=0)
 
 
 def test_loss_and_survivors_are_continuous_at_the_death(reference_flow):
     flow = reference_flow("death-n4")
     t = flow.events[0].t
     before, after = t * (1 - 1e-9), t * (1 + 1e-9)
-    assert flow.loss_at(before) == pytest.approx(flow.loss_at(after), rel=1e-7)
+    assert flow.loss_at(before) == pytest.approx(flow.loss_at(after), rel=1e-7, abs=0)
     assert np.abs(flow(before) - flow(after)).max() <= 1e-8
 
 
@@ -106,15 +106,6 @@ def test_a_vanishing_leaky_neuron_is_no_failure(time_limit):
     assert flow.status == "finished", flow.message
 
 
-@pytest.mark.slow
-def test_neurons_that_come_and_go_between_two_teachers(time_limit):
-    """Three deaths, three releases; the run must not creep along zero in tiny steps."""
-    W = 10.0 * np.random.default_rng(831251).standard_normal((5, 2))
-    with time_limit(90):
-        flow = flowkit.integrate(flowkit.TeacherStudent(np.eye(2)), W, 1e3)
-    assert flow.status == "finished", flow.message
-
-
 # ---- near miss -----------------------------------------------------------------------------------
 
 
@@ -128,7 +119,7 @@ def test_a_near_miss_is_no_event(near_miss):
     smallest = np.linalg.norm(near_miss.w[:, 1], axis=1).min()
     assert near_miss.events == []
     assert near_miss.status == "finished"
-    assert smallest == pytest.approx(5.5e-7, rel=0.02)
+    assert smallest == pytest.approx(5.5e-7, rel=0.02, abs=0)
     last = near_miss.w[-1, 1]
     assert last[0] > 0.99 * np.linalg.norm(last)
 
@@ -143,7 +134,7 @@ def test_an_explicit_solver_sees_the_near_miss_too(near_miss, explicit_field):
         lambda _, y: field(y.reshape(W.shape)).ravel(), (0, 50), W.ravel(), **settings
     )
     norms = np.linalg.norm(truth.y.T.reshape(-1, *W.shape)[:, 1], axis=1)
-    assert np.linalg.norm(near_miss(times)[:, 1], axis=1) == pytest.approx(norms, rel=5e-3)
+    assert np.linalg.norm(near_miss(times)[:, 1], axis=1) == pytest.approx(norms, rel=5e-3, abs=0)
 
 
 # ---- death, release, death -----------------------------------------------------------------------
@@ -183,7 +174,7 @@ def test_released_neuron_is_where_gradient_descent_has_it(released, explicit_fie
     coarse, fine = (descent_norms(field, W, step, times) for step in (2e-3, 1e-3))
     limit = 2 * fine - coarse
     assert np.abs(limit / fine - 1).max() < 0.15
-    assert np.linalg.norm(released(times)[:, 0], axis=1) == pytest.approx(limit, rel=5e-3)
+    assert np.linalg.norm(released(times)[:, 0], axis=1) == pytest.approx(limit, rel=5e-3, abs=0)
 
 
 def test_while_dead_descent_stays_within_its_step_of_zero(released, explicit_field):
@@ -208,16 +199,17 @@ def test_an_overshoot_kills_the_smaller_neuron(d):
     assert [(e.kind, e.neuron) for e in flow.events] == [("zero-neuron", 1)]
     assert flow.events[0].t == pytest.approx(-np.log(0.9), abs=1e-9)
     times = np.array([1.0, 10.0, 20.0])
-    assert flow.loss_at(times) == pytest.approx(0.81 * np.exp(-times) / 0.9, rel=1e-8)
+    assert flow.loss_at(times) == pytest.approx(0.81 * np.exp(-times) / 0.9, rel=1e-8, abs=0)
     assert (flow(times)[:, 1] == 0).all()
 
 
 def test_on_a_line_the_two_sides_do_not_meet():
     """d = 1: L = ¼ ((p₀ − 1)² e^{−2t} + m₀² e^{−t}) of two positive neurons and a negative one."""
-    flow = flowkit.integrate(flowkit.TeacherStudent([1.0]), [[0.5], [-0.3], [0.2]], 10.0)
-    times = np.array([0.3, 2.0, 10.0])
-    expected = 0.25 * (0.09 * np.exp(-2 * times) + 0.09 * np.exp(-times))
-    assert flow.loss_at(times) == pytest.approx(expected, rel=1e-7)
+    flow = flowkit.integrate(flowkit.TeacherStudent([1.0]), [[0.5], [-0.3], [0.2]], 20.0)
+    times = np.array([0.3, 2.0, 5.0, 10.0, 20.0])
+    error = np.abs(flow.loss_at(times) / (0.0225 * (np.exp(-2 * times) + np.exp(-times))) - 1)
+    assert error[:3].max() <= 1e-7
+    assert (error <= 30 * np.interp(times, flow.t, flow.loss_error)).all()
 
 
 # ---- students opposite to the teacher ------------------------------------------------------------
@@ -244,7 +236,9 @@ def test_opposite_students_decay_by_themselves(name):
     flow = flowkit.integrate(flowkit.TeacherStudent(v), W, 10.0)
     times = np.array([0.5, 2.0, 10.0])
     assert flow.status == "finished"
-    assert flow.loss_at(times) == pytest.approx([opposite_loss(W, v, t) for t in times], rel=1e-8)
+    assert flow.loss_at(times) == pytest.approx(
+        [opposite_loss(W, v, t) for t in times], rel=1e-8, abs=0
+    )
     expected = np.exp(-len(W) * times / 2)[:, None, None] * W
     assert np.abs(flow(times) - expected).max() <= 1e-8
 
@@ -255,7 +249,7 @@ def test_opposite_students_end_with_the_loss_of_zero(name):
     W, v = np.array(OPPOSITE[name][0]), np.array(OPPOSITE[name][1])
     problem = flowkit.TeacherStudent(v)
     flow = flowkit.integrate(problem, W, 100.0)
-    assert flow.loss[-1] == pytest.approx(problem.loss(0 * W), rel=1e-8)
+    assert flow.loss[-1] == pytest.approx(problem.loss(0 * W), rel=1e-8, abs=0)
     # ẇ = −w/2 is then the difference of two halves: the run says so and stops.
     assert flow.status == "unresolved"
     assert [event.kind for event in flow.events] == ["fading-neuron"]
@@ -275,12 +269,12 @@ def test_an_opposite_student_that_crosses_zero(d):
     assert flow.events[0].kind == "zero-neuron"
     assert flow.events[0].neuron == 1
     assert flow.events[0].t == pytest.approx(np.log(3), abs=1e-8)
-    assert flow.loss_at(1.0) == pytest.approx(opposite_loss(W, v, 1.0), rel=1e-8)
+    assert flow.loss_at(1.0) == pytest.approx(opposite_loss(W, v, 1.0), rel=1e-8, abs=0)
     for t in (1.5, 4.0, 10.0):
         decay = np.exp(-(t - np.log(3)) / 2)
         expected = np.outer([-decay / 4, 1 - decay], v)
         assert np.abs(flow(t) - expected).max() <= 1e-7
-        assert flow.loss_at(t) == pytest.approx(17 / 64 * decay**2, rel=1e-6)
+        assert flow.loss_at(t) == pytest.approx(17 / 64 * decay**2, rel=1e-6, abs=0)
 
 
 # ---- how often -----------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ def integrate(
     t_max : float
         End of the run, > 0; 1e40 is cheap.
     rtol : float
-        Tolerance, 1e-13 … 0.1.  The relative error of the loss stays below 1000 rtol at every t;
-        ``flow.loss_error`` estimates it.
+        Tolerance, 1e-13 … 0.1.  For one teacher the relative error of the loss stays below
+        1000 rtol at every t, save near degenerate starts; ``flow.loss_error`` estimates it.
     t_eval : array_like, optional
         Times, increasing in [0, t_max], at which the result is stored; by default where steps end.
     method : {"auto", "Radau"}
@@ -89,7 +89,10 @@ def integrate(
         path = solve(system, r, w, t_max, tolerance, report)
 
     def coarse() -> Path:
-        return solve(system, r, w, float(path.times[-1]), COARSER * tolerance)
+        rough = solve(system, r, w, float(path.times[-1]), COARSER * tolerance)
+        if rough.status == "interrupted":
+            raise KeyboardInterrupt
+        return rough
 
     return Flow(problem, students, t_max, rtol, path, frame, members, times, coarse)
 

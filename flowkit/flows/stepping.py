@@ -18,7 +18,7 @@ from flowkit.flows.field import Field
 from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
-MAX_STEPS = 100_000
+MAX_STEPS = 20_000
 TINY_STEP = 1e-14
 WATCH = 1.1  # growth of t between looks at whether zero still holds a dead neuron
 
@@ -177,6 +177,17 @@ class March:
             self._extend(piece)
             return None
         radau = solver(chart, t, piece.y[0], self.t_max, self.path.tolerance)
+        try:
+            return (yield from self._steps(radau, start, piece))
+        finally:
+            self.path.nfev += radau.nfev
+            self.path.njev += radau.njev
+            self.path.nlu += radau.nlu
+
+    def _steps(
+        self, radau: Any, start: Start, piece: Piece
+    ) -> Generator[tuple[float, float], None, Start | None]:
+        chart, t, r, w, alive = start
         r_dot, w_dot = chart.field.velocity(r, w)
         loss = chart.field.loss(r, w)
         change = None
@@ -186,7 +197,6 @@ class March:
             radau.max_step = max(limit, TINY_STEP * t)
             failure = take_step(radau, chart)
             if failure or self.path.steps >= MAX_STEPS:
-                self._count(radau)
                 self._stop(failure, t)
                 return None
             self.path.steps += 1
@@ -201,13 +211,11 @@ class March:
             change = self._release(piece) or self._death(Start(chart, t, r, w, alive))
             faded = zero_neuron.fading(chart.field, r, w) if change is None else None
             if faded is not None:
-                self._count(radau)
                 self._unresolved(alive[faded], t)
                 return None
             if change is None:
                 other = choose(chart, t, r, w, r_dot, loss)
                 change = None if other is chart else Start(other, t, r, w, alive)
-        self._count(radau)
         return change
 
     def _extend(self, piece: Piece) -> None:
@@ -256,11 +264,6 @@ class March:
     def _weakest(self, t: float) -> tuple[float, Array]:
         field, r, w, _ = self.path.state(t)
         return zero_neuron.weakest(field, r, w)
-
-    def _count(self, radau: Any) -> None:
-        self.path.nfev += radau.nfev
-        self.path.njev += radau.njev
-        self.path.nlu += radau.nlu
 
     def _unresolved(self, group: int, t: float) -> None:
         self.path.events.append(("fading-neuron", group, t))

@@ -51,32 +51,42 @@ def time_to_zero(field: Field, r: Array, w: Array, i: int) -> float | None:
 
     rest = without(field, r, w, i)
     start = directions(w[i : i + 1])
-    rho, u = start.norms[0], start.units[0]
+
+    def pulls(state: Array) -> tuple[float, Array]:
+        """γ and ∇γ along the sphere."""
+        u = state[:-2] / np.linalg.norm(state[:-2])
+        pull = slope(*rest, u[None, :])[0]
+        gamma = float(u @ pull)
+        return gamma, pull - gamma * u
 
     def local(_: float, state: Array) -> Array:
         """d(u, ln ρ, elapsed/ρ₀)/dσ with dσ = dt/ρ."""
-        direction = state[:-2] / np.linalg.norm(state[:-2])
-        pull = slope(*rest, direction[None, :])[0]
-        gamma = direction @ pull
-        return np.concatenate([gamma * direction - pull, [-gamma, np.exp(state[-2])]])
+        gamma, tangent = pulls(state)
+        return np.concatenate([-tangent, [-gamma, np.exp(state[-2])]])
 
     def turns_back(_: float, state: Array) -> float:
-        direction = state[:-2] / np.linalg.norm(state[:-2])
-        return float(direction @ slope(*rest, direction[None, :])[0])
+        return pulls(state)[0]
 
-    def arrived(_: float, state: Array) -> float:
-        return float(state[-2] + 40.0)
+    def settled(_: float, state: Array) -> float:
+        """Positive until the direction has come to rest against the speed of the fall."""
+        gamma, tangent = pulls(state)
+        return float(np.linalg.norm(tangent) - 1e-6 * abs(gamma))
 
-    turns_back.terminal = arrived.terminal = True  # type: ignore[attr-defined]
-    if turns_back(0.0, np.append(u, [0.0, 0.0])) <= 0:
+    turns_back.terminal = settled.terminal = True  # type: ignore[attr-defined]
+    state: Array = np.append(start.units[0], [0.0, 0.0])
+    if turns_back(0.0, state) <= 0:
         return None
-    horizon = 1e6 / np.linalg.norm(field.target)
-    state = np.append(u, [0.0, 0.0])
-    events = [turns_back, arrived]
-    result = solve_ivp(
-        local, (0, horizon), state, method="LSODA", rtol=1e-9, atol=1e-12, events=events
-    )
-    return float(rho * result.y[-1, -1]) if len(result.t_events[1]) else None
+    if settled(0.0, state) > 0:
+        horizon = 1e12 / np.linalg.norm(field.target)
+        events = [turns_back, settled]
+        result = solve_ivp(
+            local, (0, horizon), state, method="LSODA", rtol=1e-9, atol=1e-12, events=events
+        )
+        state = result.y[:, -1]
+        if not len(result.t_events[1]):
+            return None
+    # From here on the fall is straight, at the speed γ.
+    return float(start.norms[0] * (state[-1] + np.exp(state[-2]) / pulls(state)[0]))
 
 
 def dying(field: Field, r: Array, w: Array) -> tuple[int, float] | None:

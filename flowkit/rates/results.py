@@ -162,8 +162,10 @@ class RateDecision:
 
     def report(self) -> str:
         """Several lines of text: the decision and both fits."""
-        head = f"[[RateDecision]] {self.kind}, confidence {_surely(self.confidence)}\n    {self.message}"
-        return "\n".join([head, self.power_law.report(), self.exponential.report()])
+        head = f"[[RateDecision]] {self.kind}, confidence {_surely(self.confidence)}"
+        return "\n".join(
+            [head, f"    {self.message}", self.power_law.report(), self.exponential.report()]
+        )
 
     __str__ = report
 

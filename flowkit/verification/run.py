@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
+from math import nan
 from multiprocessing import get_context
 from typing import Any
 
-from flowkit.verification.claim import FAILS, HOLDS, PROFILES, UNDECIDED, Claim
+from flowkit.verification.claim import (
+    FAILS,
+    HOLDS,
+    PROFILES,
+    UNDECIDED,
+    Claim,
+    Evidence,
+    Measured,
+)
 from flowkit.verification.registry import find
 from flowkit.verification.report import Report, Result, Row
 
@@ -61,7 +71,11 @@ def check(claim: Claim, profile: str) -> Result:
     from flowkit.plots import svg
 
     began = time.perf_counter()
-    evidence = claim.measure(PROFILES[profile])
+    try:
+        evidence = claim.measure(PROFILES[profile])
+    except ArithmeticError as problem:
+        lost = Measured(nan, nan, str(problem))
+        evidence = Evidence(dict.fromkeys(claim.predictions, lost))
     rows = []
     for name, measured in evidence.values.items():
         prediction = claim.prediction(name)
@@ -78,14 +92,10 @@ def _results(claims: list[Claim], profile: str, jobs: int) -> Iterator[Result]:
     if jobs <= 1:
         yield from (check(claim, profile) for claim in claims)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        pending = [pool.submit(check, claim, profile) for claim in claims]
-        try:
-            for future in as_completed(pending):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # Leaving the block terminates the workers; Ctrl-C is the parent's affair.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with get_context("spawn").Pool(jobs, signal.signal, ignore) as pool:
+        yield from pool.imap_unordered(partial(check, profile=profile), claims)
 
 
 @contextmanager

@@ -56,6 +56,16 @@ def worst(flow: Flow, deviation: Array) -> Measured:
     return Measured(float(deviation[at]), float(flow.loss_error[at]))
 
 
+def whole_flow(problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None) -> Flow:
+    """The flow to t_max; a run that ends earlier is no evidence."""
+    flow = integrate(problem, w0, t_max, t_eval=t_eval, progress=False)
+    if flow.status == "interrupted":
+        raise KeyboardInterrupt
+    if flow.status != "finished":
+        raise ArithmeticError(f"the run is {flow.status}: {flow.message}")
+    return flow
+
+
 # --- toy case 1 -----------------------------------------------------------------------------
 
 
@@ -63,7 +73,7 @@ def worst(flow: Flow, deviation: Array) -> Measured:
 def symmetric_flow(scale: float) -> Flow:
     problem = TeacherStudent([scale, 0.0])
     w0 = scale * np.array([[0.3, 0.2], [0.3, -0.2]])
-    return integrate(problem, w0, 1e12, progress=False)
+    return whole_flow(problem, w0, 1e12)
 
 
 def measure_toy_1(profile: Profile, scale: float = 1.0) -> Evidence:
@@ -92,7 +102,7 @@ def exponential_flow(kind: str) -> Flow:
     n = len(w0)
     times = np.linspace(0, 600 / n, 121)
     problem = TeacherStudent([1.0, 0.0, 0.0])
-    return integrate(problem, w0, times[-1], t_eval=times, progress=False)
+    return whole_flow(problem, w0, times[-1], times)
 
 
 def exact_single_neuron(w0: Array, t: Array) -> tuple[Array, Array]:
@@ -154,7 +164,7 @@ def measure_toy_3(profile: Profile) -> Evidence:
 def random_flow(n: int, sigma: float, seed: int) -> Flow:
     d = n + 2
     w0 = sigma * np.random.default_rng(seed).standard_normal((n, d))
-    return integrate(TeacherStudent(np.eye(d)[0]), w0, 1e40, progress=False)
+    return whole_flow(TeacherStudent(np.eye(d)[0]), w0, 1e40)
 
 
 def measure_random(profile: Profile, n: int) -> Evidence:
