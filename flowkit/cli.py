@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 INTERRUPTED = 130
+IMAGES = (".png", ".svg", ".pdf")
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,8 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as problem:
         print(f"flowkit: {' '.join(str(problem).split())}", file=sys.stderr)
         return 2
-    except OSError as problem:
-        print(f"flowkit: {problem.filename}: {problem.strerror}", file=sys.stderr)
+    except BrokenPipeError:
+        # The reader has gone; keep the interpreter from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, MemoryError) as problem:
+        where = getattr(problem, "filename", None)
+        what = getattr(problem, "strerror", None) or "not enough memory"
+        print(f"flowkit: {where}: {what}" if where else f"flowkit: {what}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("flowkit: interrupted", file=sys.stderr)
@@ -68,8 +75,8 @@ def build_parser() -> Parser:
     flow.add_argument("--seed", type=int, default=0, metavar="K", help="their seed, 0")
     flow.add_argument("--teacher", metavar="V.npy", help="shape (d,) or (k, d); e₁ by default")
     flow.add_argument("--t-max", type=float, required=True, metavar="T")
-    flow.add_argument("--rtol", type=float, default=1e-10, metavar="R")
-    flow.add_argument("--precision", type=int, metavar="DIGITS")
+    flow.add_argument("--rtol", type=float, default=1e-10, metavar="R", help="1e-13 … 0.1")
+    flow.add_argument("--precision", type=int, metavar="DIGITS", help="not available yet")
     flow.add_argument("--times", metavar="T1,T2,…", help="times to store; the steps by default")
     flow.add_argument("--json", metavar="FILE", help="write the flow; - is standard output")
     flow.add_argument("--out", metavar="FILE.nc", help="save the run")
@@ -91,6 +98,8 @@ def run_verify(options: argparse.Namespace) -> int:
     folder = Path(options.report) if options.report else None
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"--report: {options.report!r} is not a folder")
+    if folder is not None and not folder.exists():
+        _check_destinations(str(folder))
     report = flowkit.verify(options.ids or None, profile=options.profile, jobs=options.jobs)
     if options.json == "-":
         print(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
@@ -112,11 +121,13 @@ def run_flow(options: argparse.Namespace) -> int:
     import flowkit
 
     _check_destinations(options.json, options.out, options.plot)
-    w0, teacher = _students(options), None
-    if options.teacher:
-        teacher = _array(options.teacher, "--teacher")
-    elif w0.ndim == 2:
-        teacher = [1.0] + [0.0] * (w0.shape[1] - 1)
+    if options.plot and Path(options.plot).suffix not in IMAGES:
+        raise ValueError(f"--plot: {options.plot!r} must end in {', '.join(IMAGES)}")
+    w0 = _students(options)
+    if w0.ndim != 2 or 0 in w0.shape:
+        raise ValueError(f"--weights: expected shape (n, d), got {w0.shape}")
+    unit = [1.0] + [0.0] * (w0.shape[1] - 1)
+    teacher = _array(options.teacher, "--teacher") if options.teacher else unit
     if options.activation == "quadratic":
         raise ValueError("--activation: quadratic is not available in this version")
     problem = flowkit.TeacherStudent(teacher, activation=options.activation)
@@ -164,12 +175,14 @@ def _students(options: argparse.Namespace) -> Any:
         if options.neurons or options.dim:
             raise ValueError("--weights: give either a file or --neurons and --dim")
         return _array(options.weights, "--weights")
-    if not options.neurons or not options.dim:
+    if options.neurons is None or options.dim is None:
         raise ValueError("--weights: give a file, or --neurons and --dim")
     if options.neurons < 1 or options.dim < 1:
         raise ValueError("--neurons, --dim: must be at least 1")
     if options.seed < 0:
         raise ValueError(f"--seed: must not be negative, got {options.seed}")
+    if not 0 < options.sigma < np.inf:
+        raise ValueError(f"--sigma: must be positive and finite, got {options.sigma}")
     shape = (options.neurons, options.dim)
     return options.sigma * np.random.default_rng(options.seed).standard_normal(shape)
 

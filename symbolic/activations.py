@@ -42,7 +42,8 @@ class LeakyReLU:
     slope: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.slope < 1:
+        number = isinstance(self.slope, int | float)
+        if not number or not 0 <= self.slope < 1:
             raise ValueError(f"slope: must lie in [0, 1), got {self.slope!r}")
 
     @property

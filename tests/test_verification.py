@@ -109,7 +109,7 @@ def test_report_files(tmp_path, capsys):
 
 def test_jobs_give_the_same(capsys):
     assert main(["verify", *CHEAP, "--jobs", "2"]) == 0
-    assert "2 hold" in capsys.readouterr().out
+    assert "2 claims: 2 holding" in capsys.readouterr().out
 
 
 def test_report_shows_in_notebooks_and_text():
@@ -162,3 +162,13 @@ def test_a_run_that_fails_decides_nothing(monkeypatch):
     result = flowkit.verify("xu-du/toy-1").results[0]
     assert result.verdict == "undecided"
     assert "step limit" in result.rows[0].measured.note
+
+
+def test_a_claim_that_breaks_spares_the_others(plant):
+    def boom(_):
+        raise ZeroDivisionError("boom")
+
+    plant(Claim("test/boom", "-", "-", {"x": Prediction(0.0, 1.0)}, boom))
+    report = flowkit.verify(["test/boom", "xu-du/toy-2"])
+    assert [result.verdict for result in report.results] == ["undecided", "holds"]
+    assert "boom" in report.results[0].rows[0].measured.note

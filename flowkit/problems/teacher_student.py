@@ -69,8 +69,8 @@ class TeacherStudent:
         """The SymPy loss, gradient, Hessian of n students, a `teacher_student.Expressions`."""
         from symbolic.teacher_student import expressions
 
-        if n < 1:
-            raise ValueError(f"n: must be at least 1, got {n}")
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"n: must be an integer of at least 1, got {n!r}")
         k, d = self.teacher.shape
         return expressions(n, k, d, self.activation.alpha)
 
@@ -230,6 +230,8 @@ def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
 def _matrix(values: Any, name: str, exact: bool = False) -> Array:
     """A finite 2-D array of floats (or, where `exact`, of mpmath numbers)."""
     try:
+        if np.iscomplexobj(np.asarray(values)):
+            raise TypeError
         array = np.array(values, dtype=object if exact else float)
         finite = np.isfinite(array.astype(float)).all()
     except (TypeError, ValueError, OverflowError):

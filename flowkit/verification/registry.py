@@ -37,6 +37,8 @@ def find(ids: Any = None) -> list[Claim]:
     if ids is None:
         return list(known.values())
     wanted = [ids] if isinstance(ids, str) else list(ids)
+    if not wanted:
+        raise ValueError("claims: the list is empty; None checks all")
     for name in wanted:
         if name not in known:
             raise ValueError(f"claims: unknown {name!r}; known are {', '.join(known)}")

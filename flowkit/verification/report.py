@@ -133,11 +133,12 @@ def headline(report: Report) -> str:
     verdicts = [result.verdict for result in report.results]
     counts = ", ".join(
         f"{verdicts.count(verdict)} {what}"
-        for verdict, what in ((HOLDS, "hold"), (FAILS, "fail"), (UNDECIDED, "undecided"))
+        for verdict, what in ((HOLDS, "holding"), (FAILS, "failing"), (UNDECIDED, "undecided"))
         if verdicts.count(verdict) or verdict == HOLDS
     )
     seconds = sum(result.seconds for result in report.results)
-    return f"{len(verdicts)} claims: {counts} (profile {report.profile}, {seconds:.1f} s of work)"
+    claims = "1 claim" if len(verdicts) == 1 else f"{len(verdicts)} claims"
+    return f"{claims}: {counts} (profile {report.profile}, {seconds:.1f} s of work)"
 
 
 def to_dict(report: Report) -> dict[str, Any]:

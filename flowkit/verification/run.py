@@ -73,8 +73,8 @@ def check(claim: Claim, profile: str) -> Result:
     began = time.perf_counter()
     try:
         evidence = claim.measure(PROFILES[profile])
-    except ArithmeticError as problem:
-        lost = Measured(nan, nan, str(problem))
+    except Exception as problem:  # the other claims are still worth having
+        lost = Measured(nan, nan, f"{type(problem).__name__}: {problem}")
         evidence = Evidence(dict.fromkeys(claim.predictions, lost))
     rows = []
     for name, measured in evidence.values.items():
