@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowkit.problems.pairs import pair_functions, polar
+from flowkit.problems.pairs import lengths, pair_functions, polar
 
 Array = np.ndarray
 EPS = float(np.finfo(float).eps)
@@ -47,7 +47,7 @@ def pair_angles(left: Array, right: Array) -> Array:
     if left.shape[0] * right.size > 1 << 20:
         return np.concatenate([pair_angles(row[None, :], right) for row in left])
     minus, plus = _chords(left, right)
-    return 2 * np.arctan2(_length(minus), _length(plus))
+    return 2 * np.arctan2(lengths(minus), lengths(plus))
 
 
 def _chords(left: Array, right: Array) -> tuple[Array, Array]:
@@ -56,10 +56,6 @@ def _chords(left: Array, right: Array) -> tuple[Array, Array]:
     plus = right + left[:, None, :]
     plus[..., 0] += 2
     return minus, plus
-
-
-def _length(x: Array) -> Array:
-    return np.sqrt(np.einsum("ijk,ijk->ij", x, x))
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,11 @@ class Field:
         """Decay rate n·mean of the residual, the one fast direction near the minimum."""
         return self.n * self.mean
 
-    def pull(self, at: Directions, sources: Directions, signs: Array) -> Array:
-        """g at the points `at`: the sum over signed sources of c_b ‖b‖ [u ā + q (ā − b̄)]."""
+    def pull(self, at: Directions, sources: Directions) -> Array:
+        """g at the points `at`: the sum over students and teachers of c_b ‖b‖ [u ā + q (ā − b̄)]."""
         theta = pair_angles(at.offsets, sources.offsets)
         u, q = pair_functions("numpy").gradient(theta)
-        weight = signs * sources.norms
+        weight = self.signs * sources.norms
         q = q * weight
         return (
             (u @ weight)[:, None] * at.units
@@ -122,7 +118,7 @@ class Field:
         """g_i, shape (N, D)."""
         everything = directions(np.concatenate([w, self.teachers]))
         students = Directions(*(x[: len(w)] for x in everything))
-        return self.pull(students, everything, self.signs)
+        return self.pull(students, everything)
 
     def velocity(self, r: Array, w: Array) -> tuple[Array, Array]:
         """(ṙ, ẇ)."""
@@ -159,7 +155,7 @@ class Field:
         count, dim = w.shape
         a = Directions(*(x[:count] for x in everything))
         minus, plus = _chords(a.offsets, everything.offsets)
-        chord, span = _length(minus), _length(plus)
+        chord, span = lengths(minus), lengths(plus)
         e = minus / np.where(chord > 0, chord, 1.0)[..., None]
         f = plus / np.where(span > 0, span, 1.0)[..., None]
         theta = 2 * np.arctan2(chord, span)

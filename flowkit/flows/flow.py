@@ -45,6 +45,12 @@ def significant(value: float, relative_error: float) -> str:
     return f"{value:.{digits - 1}e}"
 
 
+def log_slope(t: Array, gradient_norm: Array, loss: Array) -> Array:
+    """−t ‖∇L‖²/L, the quotient first: ‖∇L‖² underflows before L does; nan where L is zero."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -t * (gradient_norm / loss) * gradient_norm
+
+
 class Flow:
     """A gradient flow on [0, t_max].
 
@@ -76,17 +82,18 @@ class Flow:
         members: list[list[int]],
         t_eval: Array | None = None,
         coarse: Callable[[], Path] | None = None,
+        errors: tuple[Array, Array] = (np.array([]), np.array([])),
     ) -> None:
         self.problem, self.w0, self.t_max, self.rtol = problem, w0, t_max, rtol
         self.path, self.frame, self.members = path, frame, members
         self.t = path.times if t_eval is None else t_eval[t_eval <= path.times[-1]]
         self.status, self.message = path.status, path.message
-        self._coarse = coarse
+        self._coarse, self._known_errors = coarse, errors
         self._states = [path.state(t) for t in self.t]
 
     @cached_property
     def w(self) -> Array:
-        """Students at `t`, shape (m, n, d); a neuron that reached zero stays there."""
+        """Students at `t`, shape (m, n, d); a neuron at zero has a zero row."""
         states = [self._students(*state) for state in self._states]
         return np.array(states).reshape(-1, *self.w0.shape)
 
@@ -103,8 +110,7 @@ class Flow:
     @property
     def local_slope(self) -> Array:
         """d ln L / d ln t = −t ‖∇L‖²/L at `t`, exact, no differencing; nan where L underflows."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return -self.t * (self.gradient_norm / self.loss) * self.gradient_norm
+        return log_slope(self.t, self.gradient_norm, self.loss)
 
     @cached_property
     def loss_error(self) -> Array:
@@ -124,7 +130,7 @@ class Flow:
     @cached_property
     def _errors(self) -> tuple[Array, Array]:
         if self._coarse is None:
-            return np.array([]), np.array([])
+            return self._known_errors
         coarse = self._coarse()
         times = coarse.times[coarse.times <= self.path.times[-1]]
         pick = np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))
@@ -177,8 +183,7 @@ class Flow:
 
     def slope_at(self, t: Any) -> Any:
         """d ln L / d ln t at time t."""
-        gradient, loss = self._at(t, self._gradient_norm), self.loss_at(t)
-        return -np.asarray(t) * (gradient / loss) * gradient
+        return log_slope(np.asarray(t), self._at(t, self._gradient_norm), self._at(t, self._loss))
 
     def _at(self, t: Any, quantity: Callable[..., Any]) -> Array:
         try:
@@ -294,6 +299,5 @@ def load(file: Any) -> Flow:
     path = storage.unpack(arrays, meta, (mean, kink_weight))
     frame = Frame(arrays["basis"], arrays["frame_teachers"])
     settings = (meta["t_max"], meta["rtol"], path, frame, meta["members"], arrays["t"])
-    flow = Flow(problem, arrays["w0"], *settings)
-    flow.__dict__["_errors"] = (arrays["error_times"], arrays["errors"])
-    return flow
+    errors = (arrays["error_times"], arrays["errors"])
+    return Flow(problem, arrays["w0"], *settings, errors=errors)

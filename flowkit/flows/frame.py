@@ -7,9 +7,10 @@ the rounding of h v̄; stored as (h, b) it keeps its own relative accuracy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum
 
 import numpy as np
+
+from flowkit.problems.pairs import residual
 
 Array = np.ndarray
 
@@ -33,10 +34,9 @@ def reduce(students: Array, teachers: Array, sizes: Array) -> tuple[Frame, Array
     r is summed exactly from the given doubles, and the projections are compensated.
     """
     n, k = len(students), len(teachers)
-    columns = np.vstack([np.repeat(students, sizes, axis=0), -teachers]).T
-    residual = np.array([fsum(column) for column in columns])
+    r = residual(np.repeat(students, sizes, axis=0), teachers)
     axis = teachers[0] / np.linalg.norm(teachers[0])
-    vectors = np.vstack([teachers[1:], students, residual[None, :]])
+    vectors = np.vstack([teachers[1:], students, r[None, :]])
     along, across = project(vectors, teachers[0])
     rows = complement(axis, across[: n + k - 1])
     coordinates = np.column_stack([along, across @ rows.T])

@@ -68,7 +68,8 @@ def integrate(
     -----
     The flow is computed in the span of teachers and students, with equal students merged (they stay
     equal), in coordinates that keep relative accuracy: see `flowkit.flows.charts`.  A neuron that
-    reaches zero norm is located, reported in ``flow.events``, left at zero, and the run goes on.
+    reaches zero norm is located, reported in ``flow.events``, left at zero for as long as zero
+    holds it, and the run goes on.
     """
     if not isinstance(problem, TeacherStudent):
         raise ValueError(f"problem: expected a TeacherStudent, got {type(problem).__name__}")

@@ -33,7 +33,7 @@ def slope(field: Field, r: Array, w: Array, u: Array) -> Array:
     """
     everything = directions(np.concatenate([w, field.teachers]))
     side = np.where(u[:, :1] < 0, -1.0, 1.0)
-    pull = field.pull(directions(side * u), everything, field.signs)
+    pull = field.pull(directions(side * u), everything)
     odd = 2 * field.mean - 0.5 * field.kink_weight
     front = field.mean * r + field.kink_weight * pull
     return np.asarray(side * front + np.where(side < 0, odd, 0.0) * r)

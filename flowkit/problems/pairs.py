@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import fsum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,11 @@ def polar(vectors: Array) -> tuple[Array, Array]:
     return norms * largest, units
 
 
+def residual(students: Array, teachers: Array) -> Array:
+    """r = Σ w_i − Σ v_k, shape (d,), each entry the exact sum rounded once."""
+    return np.array([fsum(column) for column in np.vstack([students, -teachers]).T])
+
+
 def angles(left: Array, right: Array) -> Array:
     """Angles (N, M) between unit rows, 2 atan2(‖x − y‖, ‖x + y‖): accurate near 0 and near π.
 
@@ -55,9 +61,10 @@ def angles(left: Array, right: Array) -> Array:
     parts = []
     for start in range(0, len(left), rows):
         x = left[start : start + rows, None, :]
-        parts.append(2 * np.arctan2(_length(x - right), _length(x + right)))
+        parts.append(2 * np.arctan2(lengths(x - right), lengths(x + right)))
     return np.concatenate(parts)
 
 
-def _length(x: Array) -> Array:
+def lengths(x: Array) -> Array:
+    """Norms (N, M) of vectors (N, M, d)."""
     return np.sqrt(np.einsum("ijk,ijk->ij", x, x))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from math import fsum
 from typing import Any
 
 import numpy as np
 
-from flowkit.problems.pairs import angles, pair_functions, polar
+from flowkit.problems.pairs import angles, pair_functions, polar, residual
 from symbolic.activations import LeakyReLU, ReLU, parse_activation
 
 Array = np.ndarray
@@ -154,10 +153,6 @@ class TeacherStudent:
         norms, units = polar(vectors)
         return signs, norms, units, angles(units, units)
 
-    def _residual(self, students: Array) -> Array:
-        columns = np.vstack([students, -self.teacher]).T
-        return np.array([fsum(column) for column in columns])
-
     def _loss(self, students: Array) -> tuple[float, float]:
         """The loss and a bound on its rounding error."""
         mean, kink_weight = map(float, self.weights)
@@ -165,8 +160,8 @@ class TeacherStudent:
         (remainder,) = pair_functions("numpy").remainder(theta)
         scale = np.outer(norms, norms)
         np.fill_diagonal(scale, 0.0)
-        residual = self._residual(students)
-        square = 0.5 * mean * float(residual @ residual)
+        r = residual(students, self.teacher)
+        square = 0.5 * mean * float(r @ r)
         value = square + 0.5 * kink_weight * float(signs @ (scale * remainder) @ signs)
         # θ carries an error of 8 units in the last place of 1; R' ≤ θ²/2π.
         spread = float((scale * (4 * np.abs(remainder) + 8 * theta**2 + 64 * EPS)).sum())
@@ -181,7 +176,7 @@ class TeacherStudent:
         np.fill_diagonal(u, 0.0)
         np.fill_diagonal(q, 0.0)
         total = ((u + q) @ weight)[:, None] * units[:n] - (q * weight) @ units
-        value = mean * self._residual(students) + kink_weight * total
+        value = mean * residual(students, self.teacher) + kink_weight * total
         spread = float((np.abs(u) + q + 1) @ norms @ np.ones(n))
         return value, 8 * EPS * (kink_weight * spread)
 
