@@ -18,6 +18,7 @@ _HOME = {
     "ReLU": "symbolic.activations",
     "LeakyReLU": "symbolic.activations",
     "integrate": "flowkit.flows.run",
+    "resume": "flowkit.flows.run",
     "load": "flowkit.flows.flow",
     "Flow": "flowkit.flows.flow",
     "Event": "flowkit.flows.flow",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from flowkit.flows.flow import Flow as Flow
     from flowkit.flows.flow import load as load
     from flowkit.flows.run import integrate as integrate
+    from flowkit.flows.run import resume as resume
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
     from flowkit.rates import fit_exponential as fit_exponential
     from flowkit.rates import fit_power_law as fit_power_law

@@ -140,17 +140,19 @@ def test_unreadable_weights(tmp_path, capsys):
 
 def test_interrupt_leaves_a_whole_file(weights, tmp_path, monkeypatch, capsys):
     """Ctrl-C in the middle of a run: what was reached is saved and loads."""
-    from flowkit.flows import stepping
+    from flowkit.flows import prepare, steppers
 
-    original, calls = stepping.take_step, []
+    prepare.warm_up()
+    original, calls = steppers.Structured.advance, []
 
     def step(*arguments):
         calls.append(1)
-        if len(calls) == 30:
+        if len(calls) == 20:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(stepping, "take_step", step)
+    monkeypatch.setattr(steppers, "CHUNK", 1)
+    monkeypatch.setattr(steppers.Structured, "advance", step)
     out = tmp_path / "run.nc"
     assert main(["flow", "--weights", weights, "--t-max", "1e9", "--out", str(out)]) == 130
     assert flowkit.load(out).status == "interrupted"

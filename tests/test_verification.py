@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from math import nan
 
 import pytest
@@ -141,23 +142,23 @@ def test_everything_holds():
 
 def test_interrupt_ends_verify(monkeypatch, capsys):
     """A run cut short is no evidence: Ctrl-C must not end in a verdict."""
-    from flowkit.flows import stepping
+    from flowkit.flows import prepare, steppers
     from flowkit.verification import xu_du
 
     def step(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stepping, "take_step", step)
+    prepare.warm_up()
+    monkeypatch.setattr(steppers.Structured, "advance", step)
     xu_du.symmetric_flow.cache_clear()
     assert main(["verify", "xu-du/toy-1"]) == 130
     assert capsys.readouterr().out == ""
 
 
 def test_a_run_that_fails_decides_nothing(monkeypatch):
-    from flowkit.flows import stepping
     from flowkit.verification import xu_du
 
-    monkeypatch.setattr(stepping, "MAX_STEPS", 5)
+    monkeypatch.setattr(xu_du, "integrate", partial(flowkit.integrate, max_steps=5))
     xu_du.symmetric_flow.cache_clear()
     result = flowkit.verify("xu-du/toy-1").results[0]
     assert result.verdict == "undecided"

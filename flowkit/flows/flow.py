@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import floor, log10
+from math import floor, log, log10
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
 from flowkit.flows import storage
-from flowkit.flows.frame import Frame
-from flowkit.flows.stepping import Path
-from flowkit.problems.teacher_student import TeacherStudent
+from flowkit.flows.logarithm import log_loss
+from flowkit.flows.path import Path, state_of
+from flowkit.flows.prepare import FINEST, Setting
 
 Array = np.ndarray
-# Rounding in the loss formula itself; no estimate goes below it.
-FLOOR = 1e-14
+# Rounding along the way and in the loss formula; no estimate goes below it.
+FLOOR = 2e-14
 PROBES = 32
-WHAT = {
-    "fading-neuron": "neuron {} fades towards zero, opposite to the teacher",
-    "zero-neuron": "neuron {} reached zero norm",
-    "released-neuron": "neuron {} leaves zero: a direction has turned downhill",
-}
+PER_DECADE = 3
+FINER = 30.0
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened at time t to one neuron (0-based)."""
+    """Something that happened at time t, to one neuron (0-based) or to the flow (None)."""
 
     kind: str
-    neuron: int
+    neuron: int | None
     t: float
     message: str
 
@@ -51,61 +47,103 @@ def log_slope(t: Array, gradient_norm: Array, loss: Array) -> Array:
         return -t * (gradient_norm / loss) * gradient_norm
 
 
+class Sample:
+    """A flow at increasing times: students, losses, ‖∇L‖, in the user's units."""
+
+    def __init__(self, flow: Flow, times: Array, path: Path | None = None) -> None:
+        self.setting, self.problem = flow.setting, flow.problem
+        self._parts = (path or flow.path).sample(times)
+
+    @cached_property
+    def w(self) -> Array:
+        rows = [
+            self.setting.students(state_of(piece.system, t, y)[1], piece.alive)
+            for piece, steps in self._parts
+            for t, y in zip(steps.t, steps.y, strict=True)
+        ]
+        return np.array(rows).reshape(-1, *self.setting.w0.shape)
+
+    @cached_property
+    def loss(self) -> Array:
+        if len(self.problem.teacher) > 1:
+            return np.array([self.problem.loss(w) for w in self.w])
+        return self._column("loss") * self.setting.unit**2
+
+    @cached_property
+    def log_loss(self) -> Array:
+        if len(self.problem.teacher) > 1:
+            with np.errstate(divide="ignore"):
+                return np.asarray(np.log(self.loss))
+        values = [
+            log_loss(piece, y, t)
+            for piece, steps in self._parts
+            for t, y in zip(steps.t, steps.y, strict=True)
+        ]
+        return np.array(values) + 2 * log(self.setting.unit)
+
+    @cached_property
+    def gradient_norm(self) -> Array:
+        return self._column("gradient") * self.setting.unit
+
+    def _column(self, name: str) -> Array:
+        parts = [getattr(steps, name) for _, steps in self._parts]
+        return np.concatenate(parts) if parts else np.array([])
+
+
 class Flow:
     """A gradient flow on [0, t_max].
 
     Attributes
     ----------
     t : (m,) array
-        Times of the steps, or `t_eval`.
+        `t_eval`, or the times of the steps and others between them, at least 3 a decade.
     status : str
-        "finished", or the cause of an early stop: "interrupted", "unresolved", "step limit",
-        "failed".
+        "finished", or the cause of an early stop: "loss reached", "gradient reached", "event",
+        "interrupted", "step limit", "time limit", "failed".
     message : str
         The same in words.
-    events : list of Event
-        Such as ``kind="zero-neuron", neuron=2, t=12.2``.
-    stats : dict
-        Steps, evaluations, method, tolerance.
     problem, w0, t_max, rtol
         What was asked for.
     """
 
     def __init__(
         self,
-        problem: TeacherStudent,
-        w0: Array,
-        t_max: float,
-        rtol: float,
+        setting: Setting,
         path: Path,
-        frame: Frame,
-        members: list[list[int]],
         t_eval: Array | None = None,
-        coarse: Callable[[], Path] | None = None,
-        errors: tuple[Array, Array] = (np.array([]), np.array([])),
+        errors: tuple[Array, Array] | None = None,
     ) -> None:
-        self.problem, self.w0, self.t_max, self.rtol = problem, w0, t_max, rtol
-        self.path, self.frame, self.members = path, frame, members
-        self.t = path.times if t_eval is None else t_eval[t_eval <= path.times[-1]]
+        self.setting, self.path = setting, path
+        self.problem, self.w0 = setting.problem, setting.w0
+        self.t_max, self.rtol = setting.t_max, setting.rtol
+        times = path.between(PER_DECADE) if t_eval is None else t_eval
+        self.t = times[times <= path.end]
         self.status, self.message = path.status, path.message
-        self._coarse, self._known_errors = coarse, errors
-        self._states = [path.state(t) for t in self.t]
+        self._saved_errors = errors
 
     @cached_property
+    def _sample(self) -> Sample:
+        return Sample(self, self.t)
+
+    @property
     def w(self) -> Array:
         """Students at `t`, shape (m, n, d); a neuron at zero has a zero row."""
-        states = [self._students(*state) for state in self._states]
-        return np.array(states).reshape(-1, *self.w0.shape)
+        return self._sample.w
 
-    @cached_property
+    @property
     def loss(self) -> Array:
         """L at `t`, shape (m,); accurate relatively, see `loss_error`."""
-        return np.array([self._loss(*state) for state in self._states])
+        return self._sample.loss
 
-    @cached_property
+    @property
+    def log_loss(self) -> Array:
+        """ln L at `t`, shape (m,), also where L itself is below 1e-308."""
+        return self._sample.log_loss
+
+    @property
     def gradient_norm(self) -> Array:
         """‖∇L‖ at `t`, shape (m,)."""
-        return np.array([self._gradient_norm(*state) for state in self._states])
+        return self._sample.gradient_norm
 
     @property
     def local_slope(self) -> Array:
@@ -116,8 +154,8 @@ class Flow:
     def loss_error(self) -> Array:
         """Estimated relative error of `loss`, shape (m,); computed on first use.
 
-        The flow is run again with 30 times the tolerance; a tenth of the difference between the two
-        is taken (the errors are proportional to the tolerance, so 1/30 would be the expectation).
+        The flow is run again with a tolerance 30 times finer and the two losses are compared: the
+        difference is the error of this run, up to a thirtieth.
         """
         return self._error_at(self.t)
 
@@ -129,111 +167,124 @@ class Flow:
 
     @cached_property
     def _errors(self) -> tuple[Array, Array]:
-        if self._coarse is None:
-            return self._known_errors
-        coarse = self._coarse()
-        times = coarse.times[coarse.times <= self.path.times[-1]]
-        pick = np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))
-        errors = []
-        for t in times[pick]:
-            here, there = self.path.state(t), coarse.state(t)
-            fine, rough = self._loss(*here), self._loss(*there)
-            negative = len(here[0].teachers) == 1 and here[0].loss(*here[1:3]) < 0
-            difference = abs(rough - fine) / fine / 10 if fine > 0 else 0.0
-            errors.append(np.inf if negative else difference)
+        if self._saved_errors is not None:
+            return self._saved_errors
+        # Where nothing finer can be had, a coarser run tells: its error is the difference.
+        factor = 1 / FINER if self.rtol >= FINER * FINEST / 10 else FINER
+        other = self.setting.march(self.setting.path(self.rtol * factor), t_max=self.path.end)
+        if other.status == "interrupted":
+            raise KeyboardInterrupt
+        times = self.path.times
+        probes = times[np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))]
+        errors = self._difference(probes, other)
+        errors *= min(1.0, 3 / factor)
         # A difference may pass through zero between two runs: neighbours speak for each other.
-        padded = np.pad(np.array(errors), 1, mode="edge")
-        widest = np.max([FLOOR + 0 * padded[1:-1], padded[:-2], padded[1:-1], padded[2:]], axis=0)
+        padded = np.pad(errors, 1, mode="edge")
+        around = 0.3 * np.maximum(padded[:-2], padded[2:])
+        widest = np.maximum(np.maximum(errors, around), FLOOR)
         widest[0] = FLOOR  # both runs start from the same state
-        return times[pick], widest
+        return probes, widest
+
+    def _difference(self, t: Array, other: Path) -> Array:
+        """Relative difference of the losses of this run and another, by their logarithms."""
+        difference = np.full(len(t), np.inf)
+        reached = t <= other.end
+        here = Sample(self, t[reached]).log_loss
+        there = Sample(self, t[reached], other).log_loss
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = np.abs(np.expm1(np.where(here == there, 0.0, here - there)))  # both may be −inf
+        difference[reached] = np.where(np.isnan(gap), np.inf, gap)
+        return difference
+
+    @property
+    def _single(self) -> bool:
+        return len(self.problem.teacher) == 1
 
     @cached_property
     def events(self) -> list[Event]:
         """What happened on the way, in order of time."""
-        return [
-            Event(kind, neuron, t, WHAT[kind].format(neuron))
-            for kind, group, t in self.path.events
-            for neuron in self.members[group]
-        ]
+        listed = []
+        for what in self.path.events:
+            if what.group is None:
+                listed.append(Event(what.kind, None, what.t, what.message))
+                continue
+            for neuron in self.setting.members[what.group]:
+                message = f"neuron {neuron} {what.message}"
+                listed.append(Event(what.kind, neuron, what.t, message))
+        return sorted(listed, key=lambda event: event.t)
 
     @property
     def stats(self) -> dict[str, Any]:
         """Cost and settings of the run."""
         path = self.path
+        tolerance = path.tolerance
         return {
-            "method": "Radau",
+            "method": path.method,
             "rtol": self.rtol,
-            "step_tolerance": path.tolerance,
-            "steps": path.steps,
-            "nfev": path.nfev,
-            "njev": path.njev,
-            "nlu": path.nlu,
-            "dimension": int(self.frame.basis.shape[0]),
-            "groups": len(self.members),
+            "stages": tolerance.stages,
+            "step_tolerance": tolerance.step,
+            "steps": sum(len(piece.t) - 1 for piece in path.pieces),
+            "nfev": path.cost.get("nfev", 0),
+            "njev": path.cost.get("njev", 0),
+            "nlu": path.cost.get("nlu", 0),
+            "rejected": path.cost.get("rejected", 0),
+            "dimension": int(self.setting.frame.basis.shape[0]),
+            "groups": len(self.setting.members),
         }
 
     def __call__(self, t: Any) -> Array:
         """Students at time t: (n, d) for a scalar, (len(t), n, d) for an array."""
-        return self._at(t, self._students)
+        return self._at(t, "w")
 
     def loss_at(self, t: Any) -> Any:
         """L at time t, a float for a scalar, else an array of its shape."""
-        value = self._at(t, self._loss)
+        value = self._at(t, "loss")
         return float(value) if np.ndim(t) == 0 else value
 
     def slope_at(self, t: Any) -> Any:
         """d ln L / d ln t at time t."""
-        return log_slope(np.asarray(t), self._at(t, self._gradient_norm), self._at(t, self._loss))
+        return log_slope(np.asarray(t), self._at(t, "gradient_norm"), self._at(t, "loss"))
 
-    def _at(self, t: Any, quantity: Callable[..., Any]) -> Array:
+    def _at(self, t: Any, quantity: str) -> Array:
         try:
             times = np.asarray(t, dtype=float)
         except (TypeError, ValueError):
             raise ValueError("t: expected a number or an array of numbers") from None
-        last = float(self.path.times[-1])
+        last = self.path.end
         if times.size and not (times.min() >= 0 and times.max() <= last):
             raise ValueError(f"t: must lie in [0, {last:.6g}], where the run has been")
-        values = np.array([quantity(*self.path.state(x)) for x in times.ravel()])
+        ordered, inverse = np.unique(times.ravel(), return_inverse=True)
+        values = getattr(Sample(self, ordered), quantity)[inverse.ravel()]
         return values.reshape(times.shape + values.shape[1:])
-
-    def _students(self, field: Any, r: Array, w: Array, alive: list[int]) -> Array:
-        full = np.zeros(self.w0.shape)
-        lifted = self.frame.lift(w)
-        for row, group in enumerate(alive):
-            full[self.members[group]] = lifted[row]
-        return full
-
-    def _loss(self, field: Any, r: Array, w: Array, alive: list[int]) -> float:
-        if len(field.teachers) > 1:
-            return float(self.problem.loss(self._students(field, r, w, alive)))
-        value = float(field.loss(r, w))
-        # Negative is rounding, of a state that carries no more digits: `loss_error` is infinite.
-        return value if value >= 0 else float(self.problem.loss(self._students(field, r, w, alive)))
-
-    def _gradient_norm(self, field: Any, r: Array, w: Array, alive: list[int]) -> float:
-        _, w_dot = field.velocity(r, w)
-        return float(np.sqrt(field.sizes @ np.einsum("ij,ij->i", w_dot, w_dot)))
 
     def save(self, file: Any) -> None:
         """Write a netCDF file that `flowkit.load` reads; complete or not at all."""
-        arrays, meta = storage.pack(self.path)
         probes, errors = self._errors
-        arrays |= {
+        known = {
             "t": self.t,
             "w": self.w,
             "loss": self.loss,
             "loss_error": self.loss_error,
             "local_slope": self.local_slope,
-            "w0": self.w0,
-            "teacher": self.problem.teacher,
-            "basis": self.frame.basis,
-            "frame_teachers": self.frame.teachers,
             "error_times": probes,
             "errors": errors,
         }
-        activation = str(self.problem.activation)
-        meta |= {"activation": activation, "t_max": self.t_max, "rtol": self.rtol}
-        storage.save(FilePath(file), arrays, meta | {"members": self.members})
+        storage.write(FilePath(file), self.setting, self.path, known)
+
+    def checkpoint(self, file: Any) -> None:
+        """Write what `flowkit.resume` needs to go on; `flowkit.load` reads it too.
+
+        Unlike `save` it does not estimate errors, which would take another run.
+        """
+        storage.write(FilePath(file), self.setting, self.path, {})
+
+    @staticmethod
+    def writable(file: FilePath) -> None:
+        """ValueError if a file cannot be written there."""
+        if not file.parent.is_dir():
+            raise ValueError(f"checkpoint: no folder {str(file.parent)!r} to write into")
+        if file.is_dir():
+            raise ValueError(f"checkpoint: {str(file)!r} is a folder")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists for JSON, as the command line's ``--json`` writes."""
@@ -257,13 +308,13 @@ class Flow:
     @property
     def _last(self) -> tuple[float, float]:
         """Loss where the run ended, and its relative error."""
-        end = self.path.times[-1:]
-        return self._loss(*self.path.state(end[0])), float(self._error_at(end)[0])
+        end = self.path.end
+        return float(self.loss_at(end)), float(self._error_at(np.array([end]))[0])
 
     def __repr__(self) -> str:
         n, d = self.w0.shape
         return (
-            f"<Flow n={n} d={d} t=0…{self.path.times[-1]:.6g} loss={significant(*self._last)} "
+            f"<Flow n={n} d={d} t=0…{self.path.end:.6g} loss={significant(*self._last)} "
             f"(relative error {self._last[1]:.0e}) {self.status}>"
         )
 
@@ -271,7 +322,7 @@ class Flow:
         rows = {
             "problem": repr(self.problem),
             "students": f"{self.w0.shape[0]} in {self.w0.shape[1]} dimensions",
-            "time": f"0 … {self.path.times[-1]:.6g}",
+            "time": f"0 … {self.path.end:.6g}",
             "final loss": f"{significant(*self._last)} (relative error {self._last[1]:.0e})",
             "status": f"{self.status}: {self.message}",
             "events": "; ".join(f"t = {e.t:.8g}: {e.message}" for e in self.events) or "none",
@@ -293,11 +344,7 @@ def load(file: Any) -> Flow:
     ValueError
         No such file, not a flowkit run, truncated or altered.
     """
-    arrays, meta = storage.load(FilePath(file))
-    problem = TeacherStudent(arrays["teacher"], meta["activation"])
-    mean, kink_weight = map(float, problem.weights)
-    path = storage.unpack(arrays, meta, (mean, kink_weight))
-    frame = Frame(arrays["basis"], arrays["frame_teachers"])
-    settings = (meta["t_max"], meta["rtol"], path, frame, meta["members"], arrays["t"])
-    errors = (arrays["error_times"], arrays["errors"])
-    return Flow(problem, arrays["w0"], *settings, errors=errors)
+    setting, path, arrays = storage.read(FilePath(file))
+    if "errors" not in arrays:
+        return Flow(setting, path)
+    return Flow(setting, path, arrays["t"], (arrays["error_times"], arrays["errors"]))

@@ -14,8 +14,8 @@ PATIENCE = 1.0  # seconds before a bar appears
 @contextmanager
 def log_progress(
     t_max: float, show: bool | None
-) -> Iterator[Callable[[float, float], None] | None]:
-    """A reporter (t, loss) that draws a bar on standard error, or None where it is not wanted.
+) -> Iterator[Callable[[float, float, float], None] | None]:
+    """A reporter (t, loss, slope) that draws a bar on standard error, or None if not wanted.
 
     `show` None means: on a terminal only.
     """
@@ -32,10 +32,11 @@ def log_progress(
     task = bar.add_task("t = 0", total=log1p(t_max))
     began = time.monotonic()
 
-    def report(t: float, loss: float) -> None:
+    def report(t: float, loss: float, slope: float) -> None:
         if time.monotonic() - began > PATIENCE:
             bar.start()
-        bar.update(task, completed=log1p(t), description=f"t = {t:.2e}  L = {loss:.2e}")
+        text = f"t = {t:.2e}  L = {loss:.2e}  slope {slope:.2f}"
+        bar.update(task, completed=log1p(t), description=text)
 
     try:
         yield report

@@ -1,25 +1,33 @@
-"""`flowkit.integrate`: from a problem and weights to a Flow."""
+"""`flowkit.integrate`: from a problem and weights to a Flow; `flowkit.resume` goes on with one."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
-from flowkit.flows.field import Field
-from flowkit.flows.flow import Flow
-from flowkit.flows.frame import reduce
+from flowkit.flows.flow import Flow, load
+from flowkit.flows.march import Limits
+from flowkit.flows.path import Path
+from flowkit.flows.prepare import (
+    Setting,
+    checked_method,
+    checked_start,
+    checked_times,
+    checked_tolerance,
+    positive,
+)
 from flowkit.flows.progress import log_progress
-from flowkit.flows.stepping import Path, solve
-from flowkit.problems.pairs import polar
+from flowkit.flows.stops import Stop, gradient_stop, loss_stop, user_stops
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
-METHODS = ("auto", "Radau")
-FINEST = 1e-13
-COARSER = 30.0
-REACH = 1e100
+MAX_STEPS = 20_000
+SAVE_EVERY = 30.0  # seconds between checkpoints
 
 
 def integrate(
@@ -31,6 +39,12 @@ def integrate(
     t_eval: Any = None,
     method: str = "auto",
     precision: int | None = None,
+    events: Any = None,
+    stop_loss: float | None = None,
+    stop_gradient: float | None = None,
+    max_steps: int = MAX_STEPS,
+    max_seconds: float = np.inf,
+    checkpoint: Any = None,
     progress: bool | None = None,
 ) -> Flow:
     """Run the gradient flow dW/dt = −∇L(W) from W(0) = w0 to t_max.
@@ -42,16 +56,30 @@ def integrate(
     w0 : array_like, shape (n, d)
         Students at t = 0, taken as exact; no row may be zero.
     t_max : float
-        End of the run, > 0; 1e40 is cheap.
+        End of the run, > 0; 1e100 costs little more than 1e12.
     rtol : float
-        Tolerance, 1e-13 … 0.1.  For one teacher the relative error of the loss stays below
-        1000 rtol at every t, save near degenerate starts; ``flow.loss_error`` estimates it.
+        Tolerance, 1e-13 … 0.1.  For one teacher the relative error of the loss is of this order at
+        every t, and below 1000 rtol; ``flow.loss_error`` estimates it.
     t_eval : array_like, optional
         Times, increasing in [0, t_max], at which the result is stored; by default where steps end.
-    method : {"auto", "Radau"}
-        SciPy's implicit Radau IIA of order 5.
+    method : {"auto", "structured", "Radau", "BDF", "LSODA"}
+        "structured": our Radau IIA of 5 or 6 stages, implicit only where the flow is stiff; no
+        Newton matrix.  The others are SciPy's, on the same coordinates, with a dense one.
+        "auto" takes "structured" for one teacher; for several, "Radau" up to n·d = 400.
     precision : int, optional
         Not available yet; double precision only.
+    events : callable or list of callables, optional
+        ``event(t, w) -> float``, w of shape (n, d): zeros are located and listed in
+        ``flow.events``.  Attributes ``terminal`` and ``direction`` as in
+        `scipy.integrate.solve_ivp`.
+    stop_loss, stop_gradient : float, optional
+        Stop where the loss, or ‖∇L‖, has fallen to this value.
+    max_steps : int
+        Stop after so many accepted steps.
+    max_seconds : float
+        Stop when so much time has been spent; the result is what was reached.
+    checkpoint : path, optional
+        Save the run there every half minute and at its end; `flowkit.resume` goes on from it.
     progress : bool, optional
         Show a bar in log t; by default only on a terminal, and only if the run takes a while.
 
@@ -67,88 +95,114 @@ def integrate(
     Notes
     -----
     The flow is computed in the span of teachers and students, with equal students merged (they stay
-    equal), in coordinates that keep relative accuracy: see `flowkit.flows.charts`.  A neuron that
-    reaches zero norm is located, reported in ``flow.events``, left at zero for as long as zero
-    holds it, and the run goes on.
+    equal), in coordinates that keep relative accuracy: see `flowkit.flows.coordinates`.  A neuron
+    that reaches zero norm is located, reported in ``flow.events``, left at zero for as long as zero
+    holds it, and the run goes on.  Ctrl-C returns what was reached.
     """
-    if not isinstance(problem, TeacherStudent):
-        raise ValueError(f"problem: expected a TeacherStudent, got {type(problem).__name__}")
-    students = problem.students(w0, "w0")
-    zero = np.flatnonzero(~students.any(axis=1))
-    if zero.size:
-        raise ValueError(f"w0: neuron {zero[0]} is zero, where the loss has no derivative")
-    _check_norms(students, problem)
-    t_max, rtol = _settings(t_max, rtol, method, precision)
-    times = None if t_eval is None else _times(t_eval, t_max)
-
-    rows, inverse, sizes = np.unique(students, axis=0, return_inverse=True, return_counts=True)
-    members = [np.flatnonzero(inverse.ravel() == g).tolist() for g in range(len(rows))]
-    frame, r, w = reduce(rows, problem.teacher, sizes)
-    system = Field(frame.teachers, sizes.astype(float), *map(float, problem.weights))
-    tolerance = step_tolerance(rtol)
-    with log_progress(t_max, progress) as report:
-        path = solve(system, r, w, t_max, tolerance, report)
-
-    def coarse() -> Path:
-        rough = solve(system, r, w, float(path.times[-1]), COARSER * tolerance)
-        if rough.status == "interrupted":
-            raise KeyboardInterrupt
-        return rough
-
-    return Flow(problem, students, t_max, rtol, path, frame, members, times, coarse)
-
-
-def step_tolerance(rtol: float) -> float:
-    """Tolerance of one step for a relative error `rtol` of the solution.
-
-    Radau's error estimate is of order 3, its solution of order 5; the exponent 2/3 is that of
-    Hairer & Wanner's RADAU5, the factor is measured (tests/test_accuracy.py).
-    """
-    return float(0.2 * rtol ** (2 / 3))
-
-
-def _check_norms(students: Array, problem: TeacherStudent) -> None:
-    """Beyond these ratios squares and products of norms leave the range of doubles."""
-    teachers, _ = polar(problem.teacher)
-    norms, _ = polar(students)
-    for i, norm in enumerate(norms):
-        if not teachers.max() / REACH <= norm <= teachers.max() * REACH:
-            raise ValueError(
-                f"w0: neuron {i} has norm {norm:.3g}; it must be within a factor {REACH:g} of the "
-                f"teacher's {teachers.max():.3g}"
-            )
-
-
-def _settings(t_max: Any, rtol: Any, method: str, precision: Any) -> tuple[float, float]:
-    t_max, rtol = _number(t_max, "t_max"), _number(rtol, "rtol")
-    if not (0 < t_max < np.inf):
-        raise ValueError(f"t_max: must be positive and finite, got {t_max}")
-    if not (FINEST <= rtol <= 0.1):
-        reason = "below what double precision can give" if rtol < FINEST else "not a tolerance"
-        raise ValueError(f"rtol: {rtol:g} is {reason}; choose one in [{FINEST:g}, 0.1]")
-    if method not in METHODS:
-        raise ValueError(f"method: unknown {method!r}; known are {', '.join(METHODS)}")
+    students = checked_start(problem, w0)
+    t_max, rtol = positive(t_max, "t_max"), checked_tolerance(rtol)
     if precision is not None:
         raise ValueError("precision: only double precision is available in this version")
-    return t_max, rtol
+    times = None if t_eval is None else checked_times(t_eval, t_max)
+    setting = Setting.of(problem, students, t_max, rtol, checked_method(method))
+    stops = _stops(setting, events, stop_loss, stop_gradient)
+    limits = Limits(_count(max_steps), _patience(max_seconds), stops)
+    return _run(setting, setting.path(rtol), limits, times, checkpoint, progress)
 
 
-def _number(value: Any, name: str) -> float:
+def resume(
+    file: Any,
+    t_max: float | None = None,
+    *,
+    max_steps: int = MAX_STEPS,
+    max_seconds: float = np.inf,
+    checkpoint: Any = None,
+    progress: bool | None = None,
+) -> Flow:
+    """Go on with a saved run (a checkpoint, or an interrupted `Flow.save`) to t_max.
+
+    Parameters
+    ----------
+    file : path
+        Written by ``integrate(..., checkpoint=file)`` or `Flow.save`.
+    t_max : float, optional
+        A new end; by default the one that the run was meant to reach.
+    max_steps, max_seconds, checkpoint, progress
+        As for `integrate`; steps are counted from the beginning of the run.
+
+    Raises
+    ------
+    ValueError
+        No such file, not a flowkit run, altered, or t_max before its end.
+    """
+    saved = load(file)
+    setting, path = saved.setting, saved.path
+    if t_max is not None:
+        setting.t_max = positive(t_max, "t_max")
+        if setting.t_max < path.end:
+            raise ValueError(f"t_max: the saved run has already reached {path.end:.6g}")
+    limits = Limits(_count(max_steps), _patience(max_seconds))
+    return _run(setting, path, limits, None, checkpoint, progress)
+
+
+def _run(
+    setting: Setting,
+    path: Path,
+    limits: Limits,
+    times: Array | None,
+    checkpoint: Any,
+    progress: bool | None,
+) -> Flow:
+    save = _saver(setting, path, checkpoint)
+    with log_progress(setting.t_max, progress) as report:
+        setting.march(path, limits, report, save)
+    flow = Flow(setting, path, times)
+    if checkpoint is not None:
+        flow.checkpoint(checkpoint)
+    return flow
+
+
+def _saver(setting: Setting, path: Path, checkpoint: Any) -> Callable[[], None] | None:
+    if checkpoint is None:
+        return None
+    Flow.writable(FilePath(checkpoint))
+    last = time.monotonic()
+
+    def save() -> None:
+        nonlocal last
+        if time.monotonic() - last > SAVE_EVERY:
+            Flow(setting, path).checkpoint(checkpoint)
+            last = time.monotonic()
+
+    return save
+
+
+def _stops(
+    setting: Setting, events: Any, stop_loss: float | None, stop_gradient: float | None
+) -> list[Stop]:
+    def students(t: float, path: Path) -> Array:
+        _, _, w, alive = path.state(t)
+        return setting.students(w, alive)
+
+    stops = user_stops(events, students)
+    if stop_loss is not None:
+        stops.append(loss_stop(positive(stop_loss, "stop_loss") / setting.unit**2))
+    if stop_gradient is not None:
+        stops.append(gradient_stop(positive(stop_gradient, "stop_gradient") / setting.unit))
+    return stops
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"max_steps: must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def _patience(value: Any) -> float:
     try:
-        return float(value)
+        seconds = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected a number, got {value!r}") from None
-
-
-def _times(t_eval: Any, t_max: float) -> Array:
-    try:
-        times = np.atleast_1d(np.asarray(t_eval, dtype=float))
-    except (TypeError, ValueError):
-        raise ValueError("t_eval: expected an array of numbers") from None
-    if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
-        raise ValueError("t_eval: expected a non-empty list of finite times")
-    if times.min() < 0 or times.max() > t_max:
-        raise ValueError(f"t_eval: must lie in [0, t_max] = [0, {t_max:g}]")
-    if (np.diff(times) <= 0).any():
-        raise ValueError("t_eval: must be strictly increasing")
-    return times
+        raise ValueError(f"max_seconds: expected a number, got {value!r}") from None
+    if not seconds > 0:
+        raise ValueError(f"max_seconds: must be positive, got {value}")
+    return seconds

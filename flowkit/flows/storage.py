@@ -4,25 +4,59 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
 from flowkit.files import replacing
-from flowkit.flows.charts import LinearChart, PowerChart
-from flowkit.flows.field import Field
-from flowkit.flows.stepping import Path, Piece
+from flowkit.flows.coordinates import System
+from flowkit.flows.frame import Frame
+from flowkit.flows.path import Happening, Path, Piece
+from flowkit.flows.prepare import Setting
+from flowkit.flows.steppers import Steps, Tolerance
+from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
-FORMAT = "flowkit-flow-1"
-PLAIN = ("tolerance", "status", "message", "steps", "nfev", "njev", "nlu")
+FORMAT = "flowkit-flow-2"
+PLAIN = ("method", "status", "message", "cost", "watched")
+PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
+GROUPS = ("sizes", "facing", "centred")
+SCALARS = ("mean", "kink_weight", "mode", "pivot", "power", "tau", "start")
 
 
-def save(file: FilePath, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-    """Write arrays and what JSON can hold, complete or not at all."""
+def write(file: FilePath, setting: Setting, path: Path, known: dict[str, Array]) -> None:
+    """A run, complete or not at all; `known` are further arrays that a reader may want."""
+    arrays, meta = _pack(path)
+    arrays |= known | {
+        "w0": setting.w0,
+        "teacher": setting.problem.teacher,
+        "basis": setting.frame.basis,
+        "frame_teachers": setting.frame.teachers,
+        "start_r": setting.r,
+        "start_w": setting.w,
+    }
+    meta |= {name: getattr(setting, name) for name in PLAIN_SETTING}
+    meta |= {"activation": str(setting.problem.activation)}
     with replacing(file) as temporary:
         _write(temporary, arrays, json.dumps(meta))
+
+
+def read(file: FilePath) -> tuple[Setting, Path, dict[str, Array]]:
+    """What `write` wrote."""
+    arrays, meta = load(file)
+    problem = TeacherStudent(arrays["teacher"], meta["activation"])
+    frame = Frame(arrays["basis"], arrays["frame_teachers"])
+    setting = Setting(
+        problem,
+        w0=arrays["w0"],
+        frame=frame,
+        r=arrays["start_r"],
+        w=arrays["start_w"],
+        **{name: meta[name] for name in PLAIN_SETTING},
+    )
+    return setting, _unpack(arrays, meta), arrays
 
 
 def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -37,37 +71,35 @@ def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, json.loads(text)
 
 
-def pack(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+def _pack(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """A path as arrays and plain data."""
     arrays: dict[str, Array] = {}
     pieces = []
     for i, piece in enumerate(path.pieces):
-        chart = piece.chart
-        arrays |= {
-            f"piece{i}_t": np.array(piece.t),
-            f"piece{i}_y": np.array(piece.y),
-            f"piece{i}_sizes": chart.field.sizes,
-        }
-        start = chart.start if isinstance(chart, LinearChart) else None
-        pieces.append({"alive": piece.alive, "pivot": chart.pivot, "linear_from": start})
+        system = piece.system
+        arrays |= {f"piece{i}_{name}": x for name, x in piece.steps._asdict().items()}
+        arrays |= {f"piece{i}_{name}": getattr(system, name) for name in GROUPS}
+        scalars = {name: getattr(system, name) for name in SCALARS}
+        pieces.append({"alive": piece.alive, **scalars})
     plain = {name: getattr(path, name) for name in PLAIN}
-    return arrays, {"pieces": pieces, "events": path.events, "path": plain}
+    events = [asdict(event) for event in path.events]
+    tolerance = list(path.tolerance)
+    return arrays, {"pieces": pieces, "events": events, "path": plain, "tolerance": tolerance}
 
 
-def unpack(arrays: dict[str, Array], meta: dict[str, Any], weights: tuple[float, float]) -> Path:
-    """The path that `pack` took apart; weights are (mean, kink_weight)."""
+def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Path:
+    """The path that `_pack` took apart."""
     pieces = []
     for i, saved in enumerate(meta["pieces"]):
-        field = Field(arrays["frame_teachers"], arrays[f"piece{i}_sizes"], *weights)
-        start = saved["linear_from"]
-        if start is None:
-            chart: Any = PowerChart(field, saved["pivot"])
-        else:
-            chart = LinearChart(field, saved["pivot"], start)
-        times, states = arrays[f"piece{i}_t"], arrays[f"piece{i}_y"]
-        pieces.append(Piece(chart, saved["alive"], times.tolist(), list(states)))
-    events = [(kind, group, t) for kind, group, t in meta["events"]]
-    return Path(pieces, events=events, **meta["path"])
+        alive = saved.pop("alive")
+        saved |= {name: arrays[f"piece{i}_{name}"] for name in GROUPS}
+        system = System(teachers=arrays["frame_teachers"], **saved)
+        steps = Steps(*(arrays[f"piece{i}_{name}"] for name in Steps._fields))
+        pieces.append(Piece(system, alive, steps))
+    step, stages, count = meta["tolerance"]
+    tolerance = Tolerance(step, stages, int(count))
+    events = [Happening(**event) for event in meta["events"]]
+    return Path(tolerance=tolerance, pieces=pieces, events=events, **meta["path"])
 
 
 def _digest(arrays: dict[str, Array], text: str) -> str:

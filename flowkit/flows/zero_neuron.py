@@ -10,52 +10,79 @@ direction descends to is positive.  The norm alone decides nothing: neurons turn
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from flowkit.flows.field import Field, directions
-from flowkit.problems.pairs import polar
+from flowkit.flows.coordinates import System, directions, workspace
+from flowkit.flows.kernel import polar, pull_few
 
 Array = np.ndarray
 
 NEAR = 1e-9  # of ‖v‖: below this norm the others move less than rounding until the end
 TINY = 1e-300
-ROUNDING = 1e-13
+# A neuron behind that fades without reaching zero is given up when it is this small against √L.
+FORGOTTEN = 1e-18
 
 
-def slope(field: Field, r: Array, w: Array, u: Array) -> Array:
-    """∇Φ(u) for unit rows u, Φ(w) = ‖w‖ γ(w/‖w‖): the pull of the students w and the teachers.
+class Others:
+    """The pull of a system on a neuron at zero."""
 
-    Behind v̄, where the pulls nearly cancel, it is taken from the mirrored direction: with
-    σ(z) = ½(1 + α) z + ½(1 − α)|z|, only the first part is odd, so Φ(w) − Φ(−w) = ½(1 + α)² r·w.
-    """
-    everything = directions(np.concatenate([w, field.teachers]))
-    side = np.where(u[:, :1] < 0, -1.0, 1.0)
-    pull = field.pull(directions(side * u), everything)
-    odd = 2 * field.mean - 0.5 * field.kink_weight
-    front = field.mean * r + field.kink_weight * pull
-    return np.asarray(side * front + np.where(side < 0, odd, 0.0) * r)
+    def __init__(self, system: System, r: Array, w: Array) -> None:
+        self.system, self.r, self.w = system, r, w
+        work = workspace(system)
+        work.w[:] = w
+        directions(system, work)
+        self.norms, self.units = work.norms, work.units
+        self._offsets, self._weights = work.offsets, work.weights
+        self.behind = (system.sizes * (system.facing < 0)) @ w
+
+    def slope(self, u: Array) -> Array:
+        """∇Φ(u) (M, D) for unit rows u, Φ(w) = ‖w‖ γ(w/‖w‖).
+
+        A direction that looks away from v̄ is taken from its mirror image, Φ(w) − Φ(−w) being
+        linear: there the pulls nearly cancel.
+        """
+        system = self.system
+        side = np.where(u[:, 0] < 0, -1.0, 1.0)
+        count, dim = u.shape
+        norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
+        polar(np.ascontiguousarray(u), side, norms, units, offsets)
+        g, stiffness = np.empty((count, dim)), np.empty(count)
+        everything = np.vstack([offsets, self._offsets])
+        weights = np.concatenate([np.zeros(count), self._weights])
+        pull_few(np.vstack([units, self.units]), everything, weights, g, stiffness)
+        odd = system.mean - 0.5 * system.kink_weight
+        near = system.mean * self.r + odd * self.behind
+        far = odd * self.r + system.mean * self.behind
+        linear = np.where(side[:, None] > 0, near, far)
+        return np.asarray(linear + side[:, None] * system.kink_weight * g)
 
 
-def without(field: Field, r: Array, w: Array, i: int) -> tuple[Field, Array, Array]:
+def without(system: System, r: Array, w: Array, i: int) -> tuple[System, Array, Array]:
     """The same system with student group i taken out; r is that of the others."""
-    rest = replace(field, sizes=np.delete(field.sizes, i))
-    return rest, r - field.sizes[i] * w[i], np.delete(w, i, axis=0)
+    rest = system._replace(
+        sizes=np.delete(system.sizes, i),
+        facing=np.delete(system.facing, i),
+        centred=np.delete(system.centred, i),
+        pivot=-1,
+    )
+    part = system.sizes[i] * w[i] if system.facing[i] > 0 else 0.0
+    return rest, r - part, np.delete(w, i, axis=0)
 
 
-def time_to_zero(field: Field, r: Array, w: Array, i: int) -> float | None:
+def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
     """Time until group i is zero if it is on its way there, else None (it turns back)."""
     from scipy.integrate import solve_ivp
 
-    rest = without(field, r, w, i)
-    start = directions(w[i : i + 1])
+    rest = Others(*without(system, r, w, i))
+    norm = float(np.linalg.norm(w[i] / np.abs(w[i]).max()) * np.abs(w[i]).max())
+    unit = w[i] / norm
 
     def pulls(state: Array) -> tuple[float, Array]:
         """γ and ∇γ along the sphere."""
         u = state[:-2] / np.linalg.norm(state[:-2])
-        pull = slope(*rest, u[None, :])[0]
+        pull = rest.slope(u[None, :])[0]
         gamma = float(u @ pull)
         return gamma, pull - gamma * u
 
@@ -73,11 +100,11 @@ def time_to_zero(field: Field, r: Array, w: Array, i: int) -> float | None:
         return float(np.linalg.norm(tangent) - 1e-6 * abs(gamma))
 
     turns_back.terminal = settled.terminal = True  # type: ignore[attr-defined]
-    state: Array = np.append(start.units[0], [0.0, 0.0])
+    state: Array = np.append(unit, [0.0, 0.0])
     if turns_back(0.0, state) <= 0:
         return None
     if settled(0.0, state) > 0:
-        horizon = 1e12 / np.linalg.norm(field.target)
+        horizon = 1e12 / np.linalg.norm(system.teachers)
         events = [turns_back, settled]
         result = solve_ivp(
             local, (0, horizon), state, method="LSODA", rtol=1e-9, atol=1e-12, events=events
@@ -86,60 +113,55 @@ def time_to_zero(field: Field, r: Array, w: Array, i: int) -> float | None:
         if not len(result.t_events[1]):
             return None
     # From here on the fall is straight, at the speed γ.
-    return float(start.norms[0] * (state[-1] + np.exp(state[-2]) / pulls(state)[0]))
+    return float(norm * (state[-1] + np.exp(state[-2]) / pulls(state)[0]))
 
 
-def dying(field: Field, r: Array, w: Array) -> tuple[int, float] | None:
+def dying(system: System, r: Array, w: Array) -> tuple[int, float] | None:
     """The first student group that is about to be zero, and in what time."""
-    norms = np.linalg.norm(w, axis=1)
+    near = NEAR * np.linalg.norm(system.teachers)
     fates = []
-    for i in np.flatnonzero(norms <= NEAR * np.linalg.norm(field.target)):
-        remaining = time_to_zero(field, r, w, int(i))
+    for i in np.flatnonzero(np.abs(w).max(axis=1) <= near):
+        remaining = time_to_zero(system, r, w, int(i))
         if remaining is not None:
             fates.append((remaining, int(i)))
     return min(fates)[::-1] if fates else None
 
 
-def fading(field: Field, r: Array, w: Array) -> int | None:
-    """A student group that fades without reaching zero: opposite to v̄, and γ = 0 to rounding.
+def fading(system: System, w: Array, loss: float) -> int | None:
+    """A student group behind that has become too small to matter, but never reaches zero.
 
-    Once all the others face v̄, ẇ = −mean w is the difference of two numbers of order one.
+    Opposite to v̄ and once all the others face v̄, ẇ = −mean w: it decays like an exponential.
     """
-    norms, units = polar(w)
-    size = np.linalg.norm(field.target)
-    for i in np.flatnonzero(norms <= NEAR * size):
-        rest, r_rest, w_rest = without(field, r, w, int(i))
-        gamma = units[i] @ slope(rest, r_rest, w_rest, units[i : i + 1])[0]
-        across = np.linalg.norm(w[i, 1:])
-        if max(abs(gamma), across) < ROUNDING * size:
-            return int(i)
-    return None
+    small = (system.facing < 0) & (np.abs(w).max(axis=1) < FORGOTTEN * np.sqrt(max(loss, 0.0)))
+    return int(np.flatnonzero(small)[0]) if small.any() else None
 
 
-def drop(field: Field, r: Array, w: Array, i: int, remaining: float) -> tuple[Field, Array, Array]:
+def drop(
+    system: System, r: Array, w: Array, w_dot: Array, i: int, remaining: float
+) -> tuple[System, Array, Array]:
     """State of the others when group i has arrived at zero, `remaining` later."""
-    _, w_dot = field.velocity(r, w)
-    rest, r_rest, w_rest = without(field, r, w, i)
+    rest, r_rest, w_rest = without(system, r, w, i)
     moved = np.delete(w_dot, i, axis=0) * remaining
-    return rest, r_rest + rest.sizes @ moved, w_rest + moved
+    facing = rest.sizes * (rest.facing > 0)
+    return rest, r_rest + facing @ moved, w_rest + moved
 
 
-def shrinking_time(w: Array, w_dot: Array) -> float:
-    """Shortest ρ/|ρ̇| over the students that shrink; inf if none does."""
-    square = np.einsum("ij,ij->i", w, w)
-    inward = -np.einsum("ij,ij->i", w, w_dot)
-    shrinks = inward > 0
-    return float((square[shrinks] / inward[shrinks]).min(initial=np.inf))
-
-
-def release(field: Field, r: Array, w: Array, sizes: Array, u: Array) -> tuple[Field, Array, Array]:
+def release(
+    system: System, r: Array, w: Array, sizes: Array, u: Array
+) -> tuple[System, Array, Array]:
     """The system with groups of these sizes back, just off zero in direction u."""
-    new = np.tile(NEAR * np.linalg.norm(field.target) * u, (len(sizes), 1))
-    back = replace(field, sizes=np.concatenate([field.sizes, sizes]))
-    return back, r + sizes @ new, np.vstack([w, new])
+    new = np.tile(NEAR * np.linalg.norm(system.teachers) * u, (len(sizes), 1))
+    side = 1.0 if u[0] > 0 or len(system.teachers) > 1 else -1.0
+    back = system._replace(
+        sizes=np.concatenate([system.sizes, sizes]),
+        facing=np.concatenate([system.facing, np.full(len(sizes), side)]),
+        centred=np.concatenate([system.centred, np.zeros(len(sizes))]),
+        pivot=-1,
+    )
+    return back, r + (sizes @ new if side > 0 else 0.0), np.vstack([w, new])
 
 
-def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
+def weakest(system: System, r: Array, w: Array) -> tuple[float, Array]:
     """Smallest γ over directions, and where: a neuron at zero leaves it once this is negative.
 
     On either side of v̄ the search starts from the best of v̄, every student and −r, in tangent
@@ -148,7 +170,8 @@ def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
     """
     from scipy.optimize import minimize
 
-    _, units = polar(w)
+    others = Others(system, r, w)
+    units = others.units[: len(w)] * system.facing[:, None]
     spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY)
     tilted = np.vstack([units, -r / max(np.linalg.norm(r), TINY)])
     best = (np.inf, np.zeros(w.shape[1]))
@@ -163,12 +186,12 @@ def weakest(field: Field, r: Array, w: Array) -> tuple[float, Array]:
             return np.asarray(u / np.linalg.norm(u, axis=1)[:, None])
 
         u = directed(starts)
-        values = np.einsum("ij,ij->i", slope(field, r, w, u), u)
+        values = np.einsum("ij,ij->i", others.slope(u), u)
         scale = max(np.abs(values).max(), TINY)
 
         def gamma(x: Array, scale: float = scale, directed: Any = directed) -> tuple[float, Array]:
             u = directed(x[None, :])
-            pull = slope(field, r, w, u)[0]
+            pull = others.slope(u)[0]
             value = float(pull @ u[0])
             tangent = (pull - value * u[0])[1:] * abs(u[0, 0])
             return value / scale, spread * tangent / scale

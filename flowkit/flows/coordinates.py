@@ -1,0 +1,426 @@
+"""Coordinates in which a flow of teacher and students is smooth, and its velocity there.
+
+With facing students (within 90° of v̄, roughly) and those behind, R(θ) = R(π − θ) − ½ cos θ turns
+the loss into one where nothing of order one cancels, wherever the students point:
+
+    L = ½ mean (‖r‖² + ‖b‖²) + odd r·b + kink_weight Σ_{a<b} c_a c_b ‖a‖‖b‖ R(∠ of their lines),
+    r = Σ_facing w − Σ v,   b = Σ_behind w,   odd = mean − ½ kink_weight  (0 for the ReLU).
+
+POWER   y = (S² r, students along the axis, S β),  S = 1 + t/τ,  against x = ln S.
+        β: across the axis, w − mean of the centred students; w itself for the others.
+        On the slow manifold r ~ t⁻², β ~ t⁻¹: y tends to a constant.
+LINEAR  y = (r e^{λ(t − start)}, β in all directions), all students facing, against x = t/τ.
+        While r decays by itself y tends to a constant: exponential convergence keeps its
+        relative accuracy.
+
+The mean comes from Σ w = Σ v + r, and r falls out of β̇ = mean g − g: left in ẇ, it would cancel
+against the mean of g, of order n.  One centred student, the pivot, gives its β to Σ β = 0: kept
+beside the others, its rounding errors would grow like t against a state ~ t⁻¹.
+"""
+
+from __future__ import annotations
+
+from math import exp, expm1, log1p, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from flowkit.flows.compiled import compiled
+from flowkit.flows.kernel import polar, pull, remainder
+
+Array = np.ndarray
+
+POWER, LINEAR = 0, 1
+TINY = 1e-300
+EPS = 2.0**-52
+# Beyond it the scaled flow no longer depends on S, and S² r would leave the range of doubles.
+FARTHEST = 1e100
+# Below it the forcing of r, quadratic in r, is lost to underflow long after it stopped to matter.
+FADED = 1e-140
+
+
+class System(NamedTuple):
+    """Groups of equal students, the teachers, and the coordinates in use.
+
+    Attributes
+    ----------
+    sizes : (n,)
+        m_i, how many equal students each group stands for.
+    facing : (n,)
+        +1, or −1 for a student behind.
+    centred : (n,)
+        1 for the students that the mean is taken of; 0 behind, and for those that are too small
+        to be kept as a difference from it.
+    teachers : (k, D)
+    mean, kink_weight : float
+        Weights of the activation.
+    mode, pivot : int
+        POWER or LINEAR; the eliminated student, −1 if nobody faces the teacher.
+    power : float
+        1, or 0 where S is left out (several teachers).
+    tau, start : float
+        Time scale of S; where LINEAR began.
+    """
+
+    sizes: Array
+    facing: Array
+    centred: Array
+    teachers: Array
+    mean: float
+    kink_weight: float
+    mode: int
+    pivot: int
+    power: float
+    tau: float
+    start: float
+
+
+class Work(NamedTuple):
+    """Arrays that the velocity fills: states, directions of students and teachers, pull, rates."""
+
+    r: Array
+    w: Array
+    norms: Array
+    units: Array
+    offsets: Array
+    flip: Array
+    weights: Array
+    g: Array
+    stiffness: Array
+    r_dot: Array
+    w_dot: Array
+
+
+def workspace(system: System) -> Work:
+    """Fresh arrays, the teachers' part filled in."""
+    count = len(system.sizes)
+    k, dim = system.teachers.shape
+    total = count + k
+    flip = np.ones(total)
+    flip[:count] = system.facing
+    units, offsets = np.empty((total, dim)), np.empty((total, dim))
+    norms, weights = np.empty(total), np.empty(total)
+    polar(system.teachers, flip[count:], norms[count:], units[count:], offsets[count:])
+    weights[count:] = -norms[count:]
+    return Work(
+        np.zeros(dim),
+        np.zeros((count, dim)),
+        norms,
+        units,
+        offsets,
+        flip,
+        weights,
+        np.empty((count, dim)),
+        np.empty(count),
+        np.zeros(dim),
+        np.zeros((count, dim)),
+    )
+
+
+@compiled
+def size(system: System) -> int:
+    """Length of y."""
+    count, dim = len(system.sizes), system.teachers.shape[1]
+    others = count - 1 if system.pivot >= 0 else count
+    return dim + others * dim if system.mode == LINEAR else dim + count + others * (dim - 1)
+
+
+@compiled
+def front(system: System) -> float:
+    """Number of facing students, equal ones counted."""
+    total = 0.0
+    for i in range(len(system.sizes)):
+        if system.facing[i] > 0:
+            total += system.sizes[i]
+    return total
+
+
+@compiled
+def middle(system: System) -> float:
+    """Number of centred students; 1 if there are none."""
+    total = 0.0
+    for i in range(len(system.sizes)):
+        total += system.sizes[i] * system.centred[i]
+    return max(total, 1.0)
+
+
+@compiled
+def _mean(system: System, r: float, p: int) -> float:
+    """The mean in direction p if all facing students are centred."""
+    total = r
+    for k in range(len(system.teachers)):
+        total += system.teachers[k, p]
+    return total / middle(system)
+
+
+@compiled
+def growth(system: System, t: float) -> float:
+    """S, no further than it matters."""
+    return min(1 + t / system.tau, FARTHEST) if system.power > 0 else 1.0
+
+
+@compiled
+def decay(system: System, t: float) -> float:
+    """e^{−λ(t − start)}, λ = n mean = 1/τ."""
+    return exp(-(t - system.start) / system.tau)
+
+
+@compiled
+def encode(system: System, t: float, r: Array, w: Array, y: Array) -> None:
+    """y of the state (r, w)."""
+    count, dim = w.shape
+    pivot = system.pivot
+    if system.mode == LINEAR:
+        for p in range(dim):
+            y[p] = r[p] / decay(system, t)
+            mean = _mean(system, r[p], p)
+            k = dim + p
+            for i in range(count):
+                if i != pivot:
+                    y[k] = w[i, p] - mean
+                    k += dim
+        return
+    s = growth(system, t)
+    for p in range(dim):
+        y[p] = s * s * r[p]
+        mean = _mean(system, r[p], p)
+        for i in range(count):
+            if system.facing[i] > 0:
+                mean -= system.sizes[i] * (1 - system.centred[i]) * w[i, p] / middle(system)
+        k = dim + count + p - 1
+        for i in range(count):
+            if p == 0:
+                y[dim + i] = w[i, 0]
+            elif i != pivot:
+                y[k] = s * (w[i, p] - system.centred[i] * mean)
+                k += dim - 1
+
+
+@compiled
+def decode(system: System, t: float, y: Array, stretch: float, r: Array, w: Array) -> None:
+    """(r, w) of y; POWER: at S `stretch` times smaller, a magnified picture of the same state."""
+    count, dim = w.shape
+    pivot = system.pivot
+    if system.mode == LINEAR:
+        for p in range(dim):
+            r[p] = decay(system, t) * y[p]
+            mean = _mean(system, r[p], p)
+            last = 0.0
+            k = dim + p
+            for i in range(count):
+                if i != pivot:
+                    w[i, p] = mean + y[k]
+                    last -= system.sizes[i] * y[k]
+                    k += dim
+            w[pivot, p] = mean + last / system.sizes[pivot]
+        return
+    s = (1 + t / system.tau if system.power > 0 else 1.0) / stretch
+    for i in range(count):
+        w[i, 0] = y[dim + i]
+    for p in range(dim):
+        r[p] = y[p] / s / s
+        if p == 0:
+            continue
+        mean = _mean(system, r[p], p)
+        last = 0.0
+        k = dim + count + p - 1
+        for i in range(count):
+            if i != pivot:
+                w[i, p] = y[k] / s
+                k += dim - 1
+                if system.centred[i] > 0:
+                    last -= system.sizes[i] * w[i, p]
+                elif system.facing[i] > 0:
+                    mean -= system.sizes[i] * w[i, p] / middle(system)
+        for i in range(count):
+            if i == pivot:
+                w[i, p] = mean + last / system.sizes[i]
+            elif system.centred[i] > 0:
+                w[i, p] += mean
+
+
+@compiled
+def directions(system: System, work: Work) -> None:
+    """Norms, directions and pair weights of the students in `work.w`."""
+    count = len(system.sizes)
+    polar(work.w, work.flip, work.norms, work.units, work.offsets)
+    for i in range(count):
+        work.weights[i] = system.sizes[i] * work.norms[i]
+
+
+@compiled
+def velocity(system: System, work: Work) -> None:
+    """ṙ and ẇ from r, w and g: ẇ = −mean (its side's sum) − odd (the other's) − kink_weight g."""
+    count, dim = work.w.shape
+    odd = system.mean - 0.5 * system.kink_weight
+    facing = front(system)
+    for p in range(dim):
+        work.r_dot[p] = 0.0
+        behind = 0.0
+        for i in range(count):
+            if system.facing[i] < 0:
+                behind += system.sizes[i] * work.w[i, p]
+        near = -system.mean * work.r[p] - odd * behind
+        far = -odd * work.r[p] - system.mean * behind
+        for i in range(count):
+            rest = system.kink_weight * system.facing[i] * work.g[i, p]
+            work.w_dot[i, p] = (near if system.facing[i] > 0 else far) - rest
+            if system.facing[i] > 0:
+                work.r_dot[p] -= system.sizes[i] * rest
+        work.r_dot[p] += facing * near
+
+
+@compiled
+def loss(system: System, work: Work) -> float:
+    """L of the state in `work`, whose directions are known."""
+    count, dim = work.w.shape
+    odd = system.mean - 0.5 * system.kink_weight
+    value = 0.0
+    for p in range(dim):
+        behind = 0.0
+        for i in range(count):
+            if system.facing[i] < 0:
+                behind += system.sizes[i] * work.w[i, p]
+        r = work.r[p]
+        value += 0.5 * system.mean * (r * r + behind * behind) + odd * r * behind
+    return value + system.kink_weight * remainder(work.offsets, work.weights)
+
+
+@compiled
+def slopes(system: System, t: float, y: Array, work: Work, out: Array) -> None:
+    """dy/dx, x = ln S (POWER) or t/τ (LINEAR); leaves ṙ, ẇ at t in `work`."""
+    whole = 1 + t / system.tau if system.power > 0 else 1.0
+    decode(system, t, y, whole / growth(system, t), work.r, work.w)
+    directions(system, work)
+    pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
+    combine(system, t, y, work, out)
+
+
+@compiled
+def combine(system: System, t: float, y: Array, work: Work, out: Array) -> None:
+    """dy/dx from r, w and g in `work`; linear in (y, r, w, g)."""
+    velocity(system, work)
+    if system.mode == LINEAR:
+        _combine_linear(system, t, work, out)
+    else:
+        _combine_power(system, t, y, work, out)
+
+
+@compiled
+def _mean_pull(system: System, work: Work, p: int) -> float:
+    """Mean over the centred students of g."""
+    total = 0.0
+    for i in range(len(system.sizes)):
+        total += system.sizes[i] * system.centred[i] * work.g[i, p]
+    return total / middle(system)
+
+
+@compiled
+def _combine_linear(system: System, t: float, work: Work, out: Array) -> None:
+    count, dim = work.w.shape
+    fading = decay(system, t)
+    inverse = middle(system) / fading if fading > FADED else 0.0
+    factor = system.tau * system.kink_weight
+    for p in range(dim):
+        mean = _mean_pull(system, work, p)
+        out[p] = -factor * inverse * mean
+        k = dim + p
+        for i in range(count):
+            if i != system.pivot:
+                out[k] = factor * (mean - work.g[i, p])
+                k += dim
+
+
+@compiled
+def _combine_power(system: System, t: float, y: Array, work: Work, out: Array) -> None:
+    count, dim = work.w.shape
+    s = growth(system, t)
+    pace = system.tau * s
+    for i in range(count):
+        out[dim + i] = pace * work.w_dot[i, 0]
+    for p in range(dim):
+        out[p] = pace * s * s * work.r_dot[p] + 2 * system.power * y[p]
+        if p == 0:
+            continue
+        mean = _mean_pull(system, work, p)
+        k = dim + count + p - 1
+        for i in range(count):
+            if i != system.pivot:
+                rate = work.w_dot[i, p]
+                if system.centred[i] > 0:  # ẇ less its mean, in which r cancels
+                    rate = system.kink_weight * (mean - work.g[i, p])
+                out[k] = pace * s * rate + system.power * y[k]
+                k += dim - 1
+
+
+@compiled
+def later(system: System, t: float, dx: float) -> float:
+    """The time when x is larger by dx."""
+    if system.mode == LINEAR or system.power == 0:
+        return t + system.tau * dx
+    return t + (system.tau + t) * expm1(dx)
+
+
+@compiled
+def distance(system: System, t: float, t_end: float) -> float:
+    """x(t_end) − x(t)."""
+    if system.mode == LINEAR or system.power == 0:
+        return (t_end - t) / system.tau
+    return log1p((t_end - t) / (system.tau + t))
+
+
+@compiled
+def scale(system: System, t: float, y: Array, work: Work, value: float, out: Array) -> None:
+    """Sizes to which errors in y are relative, for the state in `work` with loss `value`.
+
+    r: √L.  A student: its norm along the axis; across it that norm times the largest angle.
+    LINEAR: ‖r̂‖; along the axis the largest norm; across it the size of β, or its rounding.
+    """
+    count, dim = work.w.shape
+    pivot = system.pivot
+    widest, largest = 0.0, 0.0
+    for i in range(count):
+        square = 0.0
+        for p in range(1, dim):
+            square += work.units[i, p] * work.units[i, p]
+        widest = max(widest, sqrt(square))
+        largest = max(largest, work.norms[i])
+    square = 0.0
+    if system.mode == LINEAR:
+        across, rounding = 0.0, 0.0
+        for p in range(dim):
+            square += y[p] * y[p]
+        k = dim
+        for i in range(count):
+            rest = 0.0
+            if i != pivot:
+                for p in range(1, dim):
+                    rest += y[k + p] * y[k + p]
+                k += dim
+            across = max(across, sqrt(rest))
+            rounding = max(rounding, EPS * work.norms[i] * widest)
+        across = max(across, 1e6 * rounding)
+        for p in range(dim):
+            out[p] = max(sqrt(square), TINY)
+            k = dim + p
+            for i in range(count):
+                if i != pivot:
+                    out[k] = max(largest if p == 0 else across, TINY)
+                    k += dim
+        return
+    s = growth(system, t)
+    residual = 2 * sqrt(max(value, 0.0))
+    if len(system.teachers) > 1:
+        widest = 1.0
+        for k in range(len(system.teachers)):
+            square += work.norms[count + k] * work.norms[count + k]
+        residual = sqrt(square)
+    for p in range(dim):
+        out[p] = max(s * s * residual, TINY)
+    k = dim + count
+    for i in range(count):
+        out[dim + i] = max(work.norms[i], TINY)
+        if i != pivot:
+            for _ in range(1, dim):
+                out[k] = max(s * work.norms[i] * widest, TINY)
+                k += 1

@@ -1,0 +1,137 @@
+"""A solution in pieces, each in one set of coordinates, and its state at any time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flowkit.flows.coordinates import System, decode, workspace
+from flowkit.flows.steppers import Steps, Tolerance, between
+from flowkit.flows.threads import single_thread
+
+Array = np.ndarray
+
+
+@dataclass
+class Piece:
+    """Accepted steps of one system: times (m,), states (m, N), losses, ‖∇L‖.
+
+    `alive` are the groups of students that are not at zero.
+    """
+
+    system: System
+    alive: list[int]
+    steps: Steps
+
+    @property
+    def t(self) -> Array:
+        return self.steps.t
+
+    def at(self, times: Array, method: str, tolerance: Tolerance) -> Steps:
+        """The solution at these times; known steps are not done again."""
+        k = np.searchsorted(self.t, times, side="right") - 1
+        new = self.t[k] != times
+        steps = Steps(*(column[k] for column in self.steps))
+        if not self.alive:
+            return steps._replace(t=times)
+        if new.any():
+            with single_thread():
+                found = between(method, self.system, self.steps, times[new], tolerance)
+            for column, values in zip(steps, found, strict=True):
+                column[new] = values
+        return steps
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first steps."""
+        self.steps = Steps(*(x[:count] for x in self.steps))
+
+    def extend(self, steps: Steps) -> None:
+        """Append accepted steps."""
+        pairs = zip(self.steps, steps, strict=True)
+        self.steps = Steps(*(np.concatenate(pair) for pair in pairs))
+
+
+@dataclass
+class Happening:
+    """An event: what, to which group of students (or None), when."""
+
+    kind: str
+    group: int | None
+    t: float
+    message: str = ""
+
+
+@dataclass
+class Path:
+    """Pieces in order of time; where two meet, the later one holds."""
+
+    method: str
+    tolerance: Tolerance
+    pieces: list[Piece] = field(default_factory=list)
+    events: list[Happening] = field(default_factory=list)
+    status: str = "finished"
+    message: str = "reached t_max"
+    cost: dict[str, int] = field(default_factory=dict)
+    watched: float = 0.0
+
+    @property
+    def end(self) -> float:
+        """Where the run has come to."""
+        return float(self.pieces[-1].t[-1])
+
+    @property
+    def times(self) -> Array:
+        """Every time at which a step ended, once."""
+        return np.unique(np.concatenate([piece.t for piece in self.pieces]))
+
+    def between(self, per_decade: int) -> Array:
+        """`times`, with points put between them where there are fewer than so many a decade."""
+        times, widest = self.times, np.log(10) / per_decade
+        tau = self.pieces[0].system.tau
+        x = np.log1p(times / tau)
+        counts = np.ceil(np.diff(x) / widest).astype(int)
+        fill = [
+            tau * np.expm1(np.linspace(x[k], x[k + 1], counts[k] + 1)[1:-1])
+            for k in np.flatnonzero(counts > 1)
+        ]
+        return np.unique(np.concatenate([times, *fill]))
+
+    def sample(self, times: Array) -> list[tuple[Piece, Steps]]:
+        """The solution at increasing times, piece by piece."""
+        begins = np.array([piece.t[0] for piece in self.pieces])
+        which = np.searchsorted(begins, times, side="right") - 1
+        parts = []
+        for k in np.unique(which):
+            piece = self.pieces[k]
+            parts.append((piece, piece.at(times[which == k], self.method, self.tolerance)))
+        return parts
+
+    def at(self, t: float) -> tuple[Piece, Array]:
+        """The piece that holds at t, and y there."""
+        ((piece, steps),) = self.sample(np.array([t]))
+        return piece, steps.y[0]
+
+    def state(self, t: float) -> tuple[System, Array, Array, list[int]]:
+        """System, r (D,), students (N, D) and living groups at any t in range."""
+        piece, y = self.at(t)
+        r, w = state_of(piece.system, t, y)
+        return piece.system, r, w, piece.alive
+
+
+def state_of(system: System, t: float, y: Array) -> tuple[Array, Array]:
+    """r (D,) and students (N, D) of y."""
+    dim = system.teachers.shape[1]
+    r, w = np.zeros(dim), np.zeros((len(system.sizes), dim))
+    decode(system, t, np.asarray(y), 1.0, r, w)
+    return r, w
+
+
+def work_at(system: System, t: float, y: Array) -> Any:
+    """A workspace with velocity and directions at (t, y)."""
+    from flowkit.flows.coordinates import slopes
+
+    work = workspace(system)
+    slopes(system, t, np.asarray(y), work, np.empty(len(y)))
+    return work
