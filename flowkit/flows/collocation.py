@@ -28,6 +28,7 @@ from flowkit.flows.coordinates import (
     POWER,
     System,
     Work,
+    across,
     distance,
     growth,
     later,
@@ -49,6 +50,8 @@ BEHIND, AHEAD = -0.97, -0.5
 # Norms against their mean at which a student is no longer kept as a difference, and is again.
 UNEVEN, EVEN = 0.01, 0.1
 COLUMNS = 12
+NOISE = 1e-15
+CLOSE = 2e-3
 TINY = 1e-300
 
 
@@ -156,6 +159,9 @@ class Solver(NamedTuple):
     residual: Array
     image_before: Array
     residual_before: Array
+    noise: Array
+    solved: Array
+    judged: Array
 
 
 def solver(system: System, nodes: Tableau) -> Solver:
@@ -175,7 +181,46 @@ def solver(system: System, nodes: Tableau) -> Solver:
         np.empty(stages * length),
         np.empty(stages * length),
         np.empty(stages * length),
+        np.zeros(length),
+        np.empty(length),
+        np.empty(length),
     )
+
+
+@compiled
+def _noise(system: System, t: float, work: Work, out: Array) -> None:
+    """Rounding of dy/dx: of g_i, 2ε Σ_b ‖b‖ (‖o_i‖² + ‖o_b‖²), times what multiplies it.
+
+    It matters where pulls cancel on a student that is itself small, at a wide angle to the rest.
+    """
+    count, dim = work.w.shape
+    s = growth(system, t)
+    pace = NOISE * system.tau * (1.0 if system.mode == LINEAR else s)
+    mass, spread = 0.0, 0.0
+    for b in range(len(work.norms)):
+        square = 0.0
+        for p in range(dim):
+            square += work.offsets[b, p] * work.offsets[b, p]
+        mass += abs(work.weights[b])
+        spread += abs(work.weights[b]) * square
+    total = 0.0
+    width = dim if system.mode == LINEAR else dim - 1
+    along, at = dim, across(system)
+    for i in range(count):
+        square = 0.0
+        for p in range(dim):
+            square += work.offsets[i, p] * work.offsets[i, p]
+        noise = pace * (mass * square + spread)
+        total += system.sizes[i] * noise
+        if i != system.pivot:
+            if system.mode == POWER:
+                out[along] = noise
+                along += 1
+            for p in range(at, at + width):
+                out[p] = noise if system.mode == LINEAR else s * noise
+            at += width
+    for p in range(dim):
+        out[p] = 0.0 if system.mode == LINEAR else s * s * total
 
 
 @compiled
@@ -230,10 +275,11 @@ def _update(
                     total += solve.inverses[0, j, k] * column[k]
                 solve.image[j, p] = total
     width = dim - 1 if system.mode == POWER else dim
-    first = dim + count if system.mode == POWER else dim
+    along, first = dim - 1, across(system)
     for i in range(count):
         if i == system.pivot:
             continue
+        along += 1
         if own[i] < 0:
             block = solve.inverses[i + 1]
             for p in range(first, first + width):
@@ -244,6 +290,14 @@ def _update(
                     for k in range(stages):
                         total += block[j, k] * column[k]
                     solve.image[j, p] = total
+            if system.facing[i] < 0:
+                for j in range(stages):
+                    column[j] = solve.image[j, along]
+                for j in range(stages):
+                    total = 0.0
+                    for k in range(stages):
+                        total += block[j, k] * column[k]
+                    solve.image[j, along] = total
         first += width
 
 
@@ -304,7 +358,7 @@ def _solve_stages(
             slopes(system, times[j], solve.stages[j], work, solve.slopes[j])
         _update(system, nodes, times, dx, own, solve)
         copy(image, solve.residual)
-        error = _norm(solve.residual, solve.scale)
+        error = _norm(solve.residual, solve.solved)
         if not error < 1e12:
             return -1
         if error <= accuracy:
@@ -323,12 +377,12 @@ def _solve_stages(
             _axpy(-1.0, solve.residual_before, change)
             copy(flat, move)
             _axpy(-1.0, solve.image_before, move)
-            before = _norm(change, solve.scale)
+            before = _norm(change, solve.solved)
             for k in range(columns):
-                overlap = _dot(solve.changes[k], change, solve.scale)
+                overlap = _dot(solve.changes[k], change, solve.solved)
                 _axpy(-overlap, solve.changes[k], change)
                 _axpy(-overlap, solve.moves[k], move)
-            length_now = sqrt(_dot(change, change, solve.scale))
+            length_now = sqrt(_dot(change, change, solve.solved))
             if length_now > 1e-10 * before and length_now > 0:
                 _axpy(1 / length_now - 1, change, change)
                 _axpy(1 / length_now - 1, move, move)
@@ -336,7 +390,7 @@ def _solve_stages(
         copy(solve.residual, solve.residual_before)
         copy(flat, solve.image_before)
         for k in range(columns):
-            overlap = _dot(solve.changes[k], solve.residual_before, solve.scale)
+            overlap = _dot(solve.changes[k], solve.residual_before, solve.solved)
             _axpy(-overlap, solve.changes[k], solve.residual)
             _axpy(-overlap, solve.moves[k], flat)
         _axpy(1.0, solve.residual, flat)
@@ -363,12 +417,19 @@ def _own_rates(system: System, t: float, work: Work, own: Array) -> None:
     """Rate at which a student settles across its own direction, for x; never positive.
 
     The curvature is between one (orthogonal to the pair) and two (in its plane) times this sum.
+    Those behind also decay together, by themselves.
     """
     pace = system.tau * growth(system, t)
     if system.mode == LINEAR:
         pace = system.tau
+    behind = 0.0
     for i in range(len(own)):
-        rate = 1.5 * system.kink_weight * work.stiffness[i] / max(work.norms[i], TINY)
+        if system.facing[i] < 0:
+            behind += system.sizes[i]
+    for i in range(len(own)):
+        rate = 1.5 * system.kink_weight * max(work.stiffness[i], 0.0) / max(work.norms[i], TINY)
+        if system.facing[i] < 0:
+            rate += behind * system.mean
         own[i] = min(0.0, system.power - pace * rate)
 
 
@@ -412,13 +473,16 @@ def _step_error(
             factor = solve.filters[0] if p < dim else 1.0
             defect[p] -= part * nodes.left[k] * factor * solve.slopes[k, p]
     width = dim - 1 if system.mode == POWER else dim
-    at = dim + count if system.mode == POWER else dim
+    along, at = dim, across(system)
     for i in range(count):
         if i != system.pivot:
             for p in range(at, at + width):
                 defect[p] *= 1 / (1 - part * own[i])
             at += width
-    return _norm(defect[:length], solve.scale)
+            if system.facing[i] < 0:
+                defect[along] *= 1 / (1 - part * own[i])
+            along += 1
+    return _norm(defect[:length], solve.judged)
 
 
 @compiled
@@ -460,6 +524,26 @@ def look(system: System, work: Work, near: float, value: float) -> int:
 
 
 @compiled
+def _crossing(before: Array, after: Array) -> float:
+    """In a plane: the part of the step after which two directions first cross, 1 if none do.
+
+    There the pull has a kink (θ|θ|), over which no step keeps its order.  Crossings within the
+    first CLOSE of the step count as its start.
+    """
+    first = 1.0
+    for a in range(len(before)):
+        for b in range(a):
+            old = before[a, 0] * before[b, 1] - before[a, 1] * before[b, 0]
+            new = after[a, 0] * after[b, 1] - after[a, 1] * after[b, 0]
+            size = max(abs(after[a, 1]), abs(after[b, 1]))
+            if (old > 0) != (new > 0) and min(abs(old), abs(new)) > 1e-12 * size:
+                part = old / (old - new)
+                if part > CLOSE:
+                    first = min(first, part)
+    return first
+
+
+@compiled
 def advance(
     system: System,
     nodes: Tableau,
@@ -485,21 +569,26 @@ def advance(
         Time from which the caller wants to look after every step.
     """
     stages, length = solve.stages.shape
+    dim = work.w.shape[1]
     order = stages + 1
     t, dx, last = trace.control[0], trace.control[1], trace.control[2]
     times, weights = np.empty(stages), np.empty((stages, stages + 1))
     own, first = np.empty(len(system.sizes)), np.empty(length)
+    begin = np.empty(work.units.shape)
     slopes(system, t, y, work, first)
     value = loss(system, work)
     code = RUNNING
     taken = 0
     while code == RUNNING:
         scale(system, t, y, work, value, solve.scale)
+        _noise(system, t, work, solve.noise)
         limit = 0.8 * shrinking_time(system, work)
         if system.mode == LINEAR and value > 0:
             limit = min(limit, 2 * system.tau)
         remaining = distance(system, t, t_end)
-        failures = 0
+        failures, tries = 0, 0
+        if dim == 2:
+            copy(work.units.reshape(work.units.size), begin.reshape(begin.size))
         while True:
             dx = min(dx, distance(system, t, t + limit))
             if system.mode == POWER and system.power > 0:
@@ -533,6 +622,10 @@ def advance(
                 solve.filters[0] = 1 / (1 + dx / order * rate)
             else:
                 solve.filters[0] = 1.0
+            for p in range(length):
+                noise = dx * solve.noise[p] * (solve.filters[0] if p < dim else 1.0)
+                solve.solved[p] = solve.scale[p] + noise / accuracy
+                solve.judged[p] = solve.scale[p] + noise / tolerance
             done = _solve_stages(system, nodes, times, dx, own, accuracy, work, solve)
             trace.counts[3] += abs(done)
             trace.counts[1] += stages * (done if done > 0 else ITERATIONS)
@@ -552,6 +645,15 @@ def advance(
                 trace.counts[2] += 1
                 slopes(system, t, y, work, first)
                 continue
+            if dim == 2 and tries < 6:
+                decode(system, times[stages - 1], solve.stages[stages - 1], 1.0, work.r, work.w)
+                directions(system, work)
+                part = _crossing(begin, work.units)
+                slopes(system, t, y, work, first)
+                if part < 1 - CLOSE:
+                    dx *= part
+                    tries += 1
+                    continue
             break
         if code == STUCK:
             break

@@ -14,8 +14,8 @@ LINEAR  y = (r e^{λ(t − start)}, β in all directions), all students facing, 
         relative accuracy.
 
 The mean comes from Σ w = Σ v + r, and r falls out of β̇ = mean g − g: left in ẇ, it would cancel
-against the mean of g, of order n.  One centred student, the pivot, gives its β to Σ β = 0: kept
-beside the others, its rounding errors would grow like t against a state ~ t⁻¹.
+against the mean of g, of order n.  One centred student, the pivot, gives its part to Σ w = Σ v + r:
+kept beside the others, its rounding errors would grow like t against a β ~ t⁻¹.
 """
 
 from __future__ import annotations
@@ -122,7 +122,17 @@ def size(system: System) -> int:
     """Length of y."""
     count, dim = len(system.sizes), system.teachers.shape[1]
     others = count - 1 if system.pivot >= 0 else count
-    return dim + others * dim if system.mode == LINEAR else dim + count + others * (dim - 1)
+    return dim + others * dim
+
+
+@compiled
+def across(system: System) -> int:
+    """Where the part across the axis begins in y."""
+    dim = system.teachers.shape[1]
+    if system.mode == LINEAR:
+        return dim
+    others = len(system.sizes) - 1 if system.pivot >= 0 else len(system.sizes)
+    return dim + others
 
 
 @compiled
@@ -187,13 +197,11 @@ def encode(system: System, t: float, r: Array, w: Array, y: Array) -> None:
         for i in range(count):
             if system.facing[i] > 0:
                 mean -= system.sizes[i] * (1 - system.centred[i]) * w[i, p] / middle(system)
-        k = dim + count + p - 1
+        k = dim if p == 0 else across(system) + p - 1
         for i in range(count):
-            if p == 0:
-                y[dim + i] = w[i, 0]
-            elif i != pivot:
-                y[k] = s * (w[i, p] - system.centred[i] * mean)
-                k += dim - 1
+            if i != pivot:
+                y[k] = w[i, 0] if p == 0 else s * (w[i, p] - system.centred[i] * mean)
+                k += 1 if p == 0 else dim - 1
 
 
 @compiled
@@ -215,15 +223,14 @@ def decode(system: System, t: float, y: Array, stretch: float, r: Array, w: Arra
             w[pivot, p] = mean + last / system.sizes[pivot]
         return
     s = (1 + t / system.tau if system.power > 0 else 1.0) / stretch
-    for i in range(count):
-        w[i, 0] = y[dim + i]
     for p in range(dim):
         r[p] = y[p] / s / s
         if p == 0:
+            _decode_along(system, y, r[0], w)
             continue
         mean = _mean(system, r[p], p)
         last = 0.0
-        k = dim + count + p - 1
+        k = across(system) + p - 1
         for i in range(count):
             if i != pivot:
                 w[i, p] = y[k] / s
@@ -237,6 +244,21 @@ def decode(system: System, t: float, y: Array, stretch: float, r: Array, w: Arra
                 w[i, p] = mean + last / system.sizes[i]
             elif system.centred[i] > 0:
                 w[i, p] += mean
+
+
+@compiled
+def _decode_along(system: System, y: Array, r: float, w: Array) -> None:
+    """Parts along the axis; the pivot's is what Σ w = Σ v + r leaves."""
+    last = _mean(system, r, 0) * middle(system)
+    k = w.shape[1]
+    for i in range(len(w)):
+        if i != system.pivot:
+            w[i, 0] = y[k]
+            k += 1
+            if system.facing[i] > 0:
+                last -= system.sizes[i] * w[i, 0]
+    if system.pivot >= 0:
+        w[system.pivot, 0] = last / system.sizes[system.pivot]
 
 
 @compiled
@@ -336,14 +358,17 @@ def _combine_power(system: System, t: float, y: Array, work: Work, out: Array) -
     count, dim = work.w.shape
     s = growth(system, t)
     pace = system.tau * s
+    k = dim
     for i in range(count):
-        out[dim + i] = pace * work.w_dot[i, 0]
+        if i != system.pivot:
+            out[k] = pace * work.w_dot[i, 0]
+            k += 1
     for p in range(dim):
         out[p] = pace * s * s * work.r_dot[p] + 2 * system.power * y[p]
         if p == 0:
             continue
         mean = _mean_pull(system, work, p)
-        k = dim + count + p - 1
+        k = across(system) + p - 1
         for i in range(count):
             if i != system.pivot:
                 rate = work.w_dot[i, p]
@@ -387,7 +412,7 @@ def scale(system: System, t: float, y: Array, work: Work, value: float, out: Arr
         largest = max(largest, work.norms[i])
     square = 0.0
     if system.mode == LINEAR:
-        across, rounding = 0.0, 0.0
+        rest_size, rounding = 0.0, 0.0
         for p in range(dim):
             square += y[p] * y[p]
         k = dim
@@ -397,15 +422,15 @@ def scale(system: System, t: float, y: Array, work: Work, value: float, out: Arr
                 for p in range(1, dim):
                     rest += y[k + p] * y[k + p]
                 k += dim
-            across = max(across, sqrt(rest))
+            rest_size = max(rest_size, sqrt(rest))
             rounding = max(rounding, EPS * work.norms[i] * widest)
-        across = max(across, 1e6 * rounding)
+        rest_size = max(rest_size, 1e6 * rounding)
         for p in range(dim):
             out[p] = max(sqrt(square), TINY)
             k = dim + p
             for i in range(count):
                 if i != pivot:
-                    out[k] = max(largest if p == 0 else across, TINY)
+                    out[k] = max(largest if p == 0 else rest_size, TINY)
                     k += dim
         return
     s = growth(system, t)
@@ -417,10 +442,11 @@ def scale(system: System, t: float, y: Array, work: Work, value: float, out: Arr
         residual = sqrt(square)
     for p in range(dim):
         out[p] = max(s * s * residual, TINY)
-    k = dim + count
+    along, k = dim, across(system)
     for i in range(count):
-        out[dim + i] = max(work.norms[i], TINY)
         if i != pivot:
+            out[along] = max(work.norms[i], TINY)
+            along += 1
             for _ in range(1, dim):
                 out[k] = max(s * work.norms[i] * widest, TINY)
                 k += 1

@@ -163,7 +163,8 @@ class Flow:
         probes, errors = self._errors
         if len(probes) == 0:
             return np.full(len(t), FLOOR)
-        return np.asarray(np.interp(np.log1p(t), np.log1p(probes), errors))
+        found = np.interp(np.log1p(t), np.log1p(probes), errors)
+        return np.where(t >= self.path.lost, np.inf, found)
 
     @cached_property
     def _errors(self) -> tuple[Array, Array]:

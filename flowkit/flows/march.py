@@ -186,7 +186,9 @@ class March:
             if change is not None:
                 return change
         if code == NEAR_ZERO:
-            return self._death(here, work) or self._fading(here, float(piece.steps.loss[-1]))
+            value = float(piece.steps.loss[-1])
+            change = self._death(here, work) or self._fading(here, value)
+            return change or self._straight(here, value)
         if code == TURNED:
             return self._refit(here)
         if code == SWITCH:
@@ -209,24 +211,31 @@ class March:
         fate = zero_neuron.dying(at.system, at.r, at.w)
         if fate is None or at.t + fate[1] >= self.t_max:
             return None
-        i, remaining = fate
-        rest, r, w = zero_neuron.drop(at.system, at.r, at.w, work.w_dot, i, remaining)
+        out, remaining = fate
+        rest, r, w = zero_neuron.drop(at.system, at.r, at.w, work.w_dot, out, remaining)
         t = at.t + remaining
-        return self._without(at, i, Start(rest, t, r, w, []), "zero-neuron", "reached zero norm")
+        return self._without(at, out, Start(rest, t, r, w, []), "zero-neuron", "reached zero norm")
 
     def _fading(self, at: Start, value: float) -> Start | None:
-        i = zero_neuron.fading(at.system, at.w, value)
-        if i is None:
+        fate = zero_neuron.fading(at.system, at.r, at.w, value)
+        if fate is None:
             return None
+        i, lost = fate
         system, r, w = zero_neuron.without(at.system, at.r, at.w, i)
-        rest = Start(system, at.t, r, w, [])
         text = "has faded, opposite to the teacher: it counts as zero from here on"
-        return self._without(at, i, rest, "fading-neuron", text)
+        if lost:
+            text = "has faded below rounding: it counts as zero, and the loss is uncertain"
+            self.path.lost = min(self.path.lost, at.t)
+        return self._without(at, [i], Start(system, at.t, r, w, []), "fading-neuron", text)
 
-    def _without(self, at: Start, i: int, rest: Start, kind: str, text: str) -> Start:
+    def _straight(self, at: Start, value: float) -> Start | None:
+        w = zero_neuron.straight(at.system, at.r, at.w, value)
+        return None if w is None else self._refit(at._replace(w=w))
+
+    def _without(self, at: Start, out: list[int], rest: Start, kind: str, text: str) -> Start:
         self.path.watched = rest.t
-        self.path.events.append(Happening(kind, at.alive[i], rest.t, text))
-        alive = at.alive[:i] + at.alive[i + 1 :]
+        self.path.events += [Happening(kind, at.alive[i], rest.t, text) for i in out]
+        alive = [group for i, group in enumerate(at.alive) if i not in out]
         system, r = rest.system, rest.r
         if alive:
             system, r = fitted(system, rest.t, r, rest.w)

@@ -65,7 +65,10 @@ class Happening:
 
 @dataclass
 class Path:
-    """Pieces in order of time; where two meet, the later one holds."""
+    """Pieces in order of time; where two meet, the later one holds.
+
+    `watched` is when a dead neuron was last looked at; from `lost` on the loss has no digits.
+    """
 
     method: str
     tolerance: Tolerance
@@ -75,6 +78,7 @@ class Path:
     message: str = "reached t_max"
     cost: dict[str, int] = field(default_factory=dict)
     watched: float = 0.0
+    lost: float = np.inf
 
     @property
     def end(self) -> float:

@@ -20,7 +20,7 @@ from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 FORMAT = "flowkit-flow-2"
-PLAIN = ("method", "status", "message", "cost", "watched")
+PLAIN = ("method", "status", "message", "cost", "watched", "lost")
 PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
 GROUPS = ("sizes", "facing", "centred")
 SCALARS = ("mean", "kink_weight", "mode", "pivot", "power", "tau", "start")

@@ -21,8 +21,12 @@ Array = np.ndarray
 
 NEAR = 1e-9  # of ‖v‖: below this norm the others move less than rounding until the end
 TINY = 1e-300
+EPS = 2.0**-52
 # A neuron behind that fades without reaching zero is given up when it is this small against √L.
 FORGOTTEN = 1e-18
+RANGE = 1e-145  # of ‖v‖: below it squares leave the range of doubles
+LOST = 30.0  # times the rounding of the pulls on it
+TOGETHER = 1.001  # of the time left: neurons that were released as equals die as equals
 
 
 class Others:
@@ -34,7 +38,7 @@ class Others:
         work.w[:] = w
         directions(system, work)
         self.norms, self.units = work.norms, work.units
-        self._offsets, self._weights = work.offsets, work.weights
+        self.offsets, self.weights = work.offsets, work.weights
         self.behind = (system.sizes * (system.facing < 0)) @ w
 
     def slope(self, u: Array) -> Array:
@@ -49,8 +53,8 @@ class Others:
         norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
         polar(np.ascontiguousarray(u), side, norms, units, offsets)
         g, stiffness = np.empty((count, dim)), np.empty(count)
-        everything = np.vstack([offsets, self._offsets])
-        weights = np.concatenate([np.zeros(count), self._weights])
+        everything = np.vstack([offsets, self.offsets])
+        weights = np.concatenate([np.zeros(count), self.weights])
         pull_few(np.vstack([units, self.units]), everything, weights, g, stiffness)
         odd = system.mean - 0.5 * system.kink_weight
         near = system.mean * self.r + odd * self.behind
@@ -59,15 +63,18 @@ class Others:
         return np.asarray(linear + side[:, None] * system.kink_weight * g)
 
 
-def without(system: System, r: Array, w: Array, i: int) -> tuple[System, Array, Array]:
-    """The same system with student group i taken out; r is that of the others."""
+def without(
+    system: System, r: Array, w: Array, out: int | list[int]
+) -> tuple[System, Array, Array]:
+    """The same system with student groups taken out; r is that of the others."""
+    i = np.atleast_1d(out)
     rest = system._replace(
         sizes=np.delete(system.sizes, i),
         facing=np.delete(system.facing, i),
         centred=np.delete(system.centred, i),
         pivot=-1,
     )
-    part = system.sizes[i] * w[i] if system.facing[i] > 0 else 0.0
+    part = (system.sizes[i] * (system.facing[i] > 0)) @ w[i]
     return rest, r - part, np.delete(w, i, axis=0)
 
 
@@ -116,32 +123,63 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
     return float(norm * (state[-1] + np.exp(state[-2]) / pulls(state)[0]))
 
 
-def dying(system: System, r: Array, w: Array) -> tuple[int, float] | None:
-    """The first student group that is about to be zero, and in what time."""
+def dying(system: System, r: Array, w: Array) -> tuple[list[int], float] | None:
+    """The student groups that are about to be zero first, together, and in what time."""
     near = NEAR * np.linalg.norm(system.teachers)
     fates = []
     for i in np.flatnonzero(np.abs(w).max(axis=1) <= near):
         remaining = time_to_zero(system, r, w, int(i))
         if remaining is not None:
             fates.append((remaining, int(i)))
-    return min(fates)[::-1] if fates else None
+    if not fates:
+        return None
+    first = min(fates)[0]
+    return [i for remaining, i in fates if remaining <= TOGETHER * first], first
 
 
-def fading(system: System, w: Array, loss: float) -> int | None:
-    """A student group behind that has become too small to matter, but never reaches zero.
+def fading(system: System, r: Array, w: Array, loss: float) -> tuple[int, bool] | None:
+    """A student group too small to matter that never reaches zero; and whether it was lost.
 
-    Opposite to v̄ and once all the others face v̄, ẇ = −mean w: it decays like an exponential.
+    Opposite to v̄ and once all the others face v̄, ẇ = −mean w: it decays like an exponential, until
+    it does not count against √L.  It is lost before that if the pulls on it cancel to rounding.
     """
-    small = (system.facing < 0) & (np.abs(w).max(axis=1) < FORGOTTEN * np.sqrt(max(loss, 0.0)))
-    return int(np.flatnonzero(small)[0]) if small.any() else None
+    size = np.abs(w).max(axis=1)
+    small = (system.facing < 0) & (size < FORGOTTEN * np.sqrt(max(loss, 0.0)))
+    floor = np.maximum(LOST * _rounding(system, r, w), RANGE * np.linalg.norm(system.teachers))
+    lost = (size < floor) & (np.abs(w).max() > RANGE)
+    found = np.flatnonzero(small | lost)
+    return (int(found[0]), not small[found[0]]) if found.size else None
+
+
+def straight(system: System, r: Array, w: Array, loss: float) -> Array | None:
+    """Students with those behind put right on the axis whose tilt is no more than rounding.
+
+    Left as it is, a tilt that is amplified rounding grows until it is none.
+    """
+    tilt = np.abs(w[:, 1:]).max(axis=1, initial=0.0)
+    noisy = (tilt > 0) & (tilt < 30 * _rounding(system, r, w)) & (tilt < 1e-9 * np.sqrt(loss))
+    noisy &= system.facing < 0
+    if not noisy.any():
+        return None
+    rest = w.copy()
+    rest[noisy, 1:] = 0.0
+    return rest
+
+
+def _rounding(system: System, r: Array, w: Array) -> Array:
+    """Rounding of the pull on each student."""
+    others = Others(system, r, w)
+    wide = np.einsum("ij,ij->i", others.offsets, others.offsets)
+    mass = np.abs(others.weights)
+    return np.asarray(EPS * (wide[: len(w)] * mass.sum() + mass @ wide))
 
 
 def drop(
-    system: System, r: Array, w: Array, w_dot: Array, i: int, remaining: float
+    system: System, r: Array, w: Array, w_dot: Array, out: list[int], remaining: float
 ) -> tuple[System, Array, Array]:
-    """State of the others when group i has arrived at zero, `remaining` later."""
-    rest, r_rest, w_rest = without(system, r, w, i)
-    moved = np.delete(w_dot, i, axis=0) * remaining
+    """State of the others when these groups have arrived at zero, `remaining` later."""
+    rest, r_rest, w_rest = without(system, r, w, out)
+    moved = np.delete(w_dot, out, axis=0) * remaining
     facing = rest.sizes * (rest.facing > 0)
     return rest, r_rest + facing @ moved, w_rest + moved
 
