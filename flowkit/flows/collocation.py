@@ -29,6 +29,8 @@ from flowkit.flows.coordinates import (
     System,
     Work,
     across,
+    decode,
+    directions,
     distance,
     growth,
     later,
@@ -552,7 +554,6 @@ def advance(
     tolerance: float,
     accuracy: float,
     near: float,
-    watch: float,
     work: Work,
     solve: Solver,
     trace: Trace,
@@ -565,8 +566,6 @@ def advance(
         Of a step's error and of its stages, in units of the scale.
     near : float
         Norm below which a student is to be looked at.
-    watch : float
-        Time from which the caller wants to look after every step.
     """
     stages, length = solve.stages.shape
     dim = work.w.shape[1]
@@ -678,8 +677,6 @@ def advance(
             code = REACHED
         else:
             code = look(system, work, near, value)
-            if code == RUNNING and t >= watch:
-                code = WATCHED
             if code == RUNNING and taken == len(trace.t):
                 code = FULL
     trace.control[0], trace.control[1], trace.control[2] = t, dx, last

@@ -30,7 +30,8 @@ from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
 
-WATCH = 1.1  # growth of t between looks at whether zero still holds a dead neuron
+RELEASE = 1e-7  # of the loss, which γ is compared with
+SETTLED = 1e-5  # of ‖v‖²: a loss below which the others have settled
 RELEASED = "leaves zero: a direction has turned downhill"
 
 Report = Callable[[float, float, float], None]
@@ -154,7 +155,7 @@ class March:
         size_v = float(np.linalg.norm(piece.system.teachers))
         near = zero_neuron.NEAR * size_v
         while True:
-            watch = WATCH * self.path.watched if dead else np.inf
+            watch = self._watch(piece) if dead else np.inf
             code, steps = stepper.advance(self.t_max, near, watch, self._left(stepper))
             known = len(piece.t)
             piece.extend(steps)
@@ -181,7 +182,7 @@ class March:
         """What the last step calls for: a death, a release, other coordinates; or nothing."""
         t, work = self.path.end, stepper.work
         here = Start(piece.system, t, work.r.copy(), work.w.copy(), piece.alive)
-        if dead and t >= WATCH * self.path.watched:
+        if dead and t >= self._watch(piece):
             change = self._release(piece, dead)
             if change is not None:
                 return change
@@ -244,24 +245,33 @@ class March:
     def _release(self, piece: Piece, dead: list[int]) -> Start | None:
         """The start with the dead neurons back if zero no longer holds them; else None.
 
-        Looked at whenever t has grown by WATCH since the last look, then located by bisection.
+        Looked at whenever t has grown by a tenth or a half since the last look, then located by
+        bisection.
         """
         t = self.path.end
         before, self.path.watched = max(self.path.watched, float(piece.t[0])), t
-        if self._weakest(t)[0] >= 0:
+        # Clearly negative: as soon as it has grown, the neuron itself makes γ larger.
+        limit = -RELEASE * float(piece.steps.loss[-1])
+        if self._weakest(t)[0] >= limit:
             return None
         low, high = before, t
         while high - low > 1e-9 * high:
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if self._weakest(middle)[0] >= 0 else (low, middle)
+            low, high = (middle, high) if self._weakest(middle)[0] >= limit else (low, middle)
         system, r, w, alive = self.path.state(high)
         piece.keep(int(np.searchsorted(piece.t, high)))
         self.path.watched = high
         self.path.events += [Happening("released-neuron", g, high, RELEASED) for g in dead]
         sizes = self.whole.sizes[dead]
-        back, r, w = zero_neuron.release(system, r, w, sizes, self._weakest(high)[1])
+        back, r, w = zero_neuron.release(system, r, w, sizes, *self._weakest(high))
         fit, r = fitted(back, high, r, w)
         return Start(fit, high, r, w, alive + dead)
+
+    def _watch(self, piece: Piece) -> float:
+        """When to look at the dead neurons next: seldom, once the others have settled."""
+        teachers = piece.system.teachers
+        learnt = float(piece.steps.loss[-1]) < SETTLED * float((teachers**2).sum())
+        return (1.5 if learnt else 1.1) * self.path.watched
 
     def _dead(self, piece: Piece) -> list[int]:
         return [g for g in range(len(self.whole.sizes)) if g not in piece.alive]

@@ -76,12 +76,12 @@ class Setting:
         t_max: float | None = None,
     ) -> Path:
         """Run, or go on with, a path."""
+        warm_up()
         sizes = np.array([len(group) for group in self.members], dtype=float)
         weights = tuple(map(float, self.problem.weights))
         whole = initial_system(self.frame.teachers, sizes, weights, self.w)  # type: ignore[arg-type]
         end = self.t_max if t_max is None else t_max
         march = March(whole, path, end, limits or Limits(), report, save)
-        warm_up()
         return march.resume() if path.pieces else march.run(self.r, self.w)
 
     def students(self, w: Array, alive: list[int]) -> Array:

@@ -29,6 +29,7 @@ CHUNK = 64
 CHUNK_COST = 2e7  # pairs × coordinates a chunk of steps may visit, about a fifth of a second
 FIRST = 1e-3
 TINY_STEP = 1e-14
+LEAP = 1e-7
 
 
 class Tolerance(NamedTuple):
@@ -107,7 +108,7 @@ def _structured_at(system: System, known: Steps, times: Array, tolerance: Tolera
         while code != REACHED:
             code, steps = stepper.advance(t, 0.0, np.inf)
             if code == STUCK:
-                raise ArithmeticError(f"no step succeeds towards t = {t:.6g}")
+                steps, code = stepper.leap(t), REACHED
         rows.append(tuple(column[-1] for column in steps))
     return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -156,10 +157,25 @@ class Structured:
         steps = Steps(np.empty(m), np.empty((m, len(self.y))), np.empty(m), np.empty(m))
         trace = collocation.Trace(*steps, self.control, self.counts)
         step, accuracy, _ = self.tolerance
-        arguments = (self.system, self.nodes, self.y, t_end, step, accuracy, near, watch)
+        stop = min(t_end, watch) if watch > self.control[0] else t_end
+        arguments = (self.system, self.nodes, self.y, stop, step, accuracy, near)
         code = collocation.advance(*arguments, self.work, self.solver, trace)
+        if code == REACHED and stop < t_end:
+            code = WATCHED
         taken = int(self.counts[4])
         return int(code), Steps(*(x[:taken] for x in steps))
+
+    def leap(self, t: float) -> Steps:
+        """Straight on to t: a neuron dies there, and nothing else moves in what is left."""
+        start, out = float(self.control[0]), np.empty(len(self.y))
+        slopes(self.system, start, self.y, self.work, out)
+        if not t - start <= LEAP * (self.system.tau + start):
+            raise ArithmeticError(f"no step succeeds towards t = {t:.6g}")
+        y = self.y + float(distance(self.system, start, t)) * out
+        slopes(self.system, t, y, self.work, out)
+        value = float(loss(self.system, self.work))
+        gradient = float(collocation.gradient_norm(self.system, self.work))
+        return Steps(*(np.array([x]) for x in (t, y, value, gradient)))
 
     @property
     def cost(self) -> dict[str, int]:

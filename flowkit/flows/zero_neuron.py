@@ -185,10 +185,11 @@ def drop(
 
 
 def release(
-    system: System, r: Array, w: Array, sizes: Array, u: Array
+    system: System, r: Array, w: Array, sizes: Array, gamma: float, u: Array
 ) -> tuple[System, Array, Array]:
-    """The system with groups of these sizes back, just off zero in direction u."""
-    new = np.tile(NEAR * np.linalg.norm(system.teachers) * u, (len(sizes), 1))
+    """The system with groups of these sizes back, just off zero in direction u, γ(u) < 0."""
+    norm = min(1e-12 * float(np.linalg.norm(system.teachers)), -1e-4 * gamma)
+    new = np.tile(norm * u, (len(sizes), 1))
     side = 1.0 if u[0] > 0 or len(system.teachers) > 1 else -1.0
     back = system._replace(
         sizes=np.concatenate([system.sizes, sizes]),
