@@ -16,6 +16,7 @@ from flowkit.flows import storage
 from flowkit.flows.logarithm import log_loss
 from flowkit.flows.path import Path, state_of
 from flowkit.flows.prepare import FINEST, Setting
+from flowkit.flows.steppers import tolerance_for
 
 Array = np.ndarray
 # Rounding along the way and in the loss formula; no estimate goes below it.
@@ -218,7 +219,7 @@ class Flow:
     def stats(self) -> dict[str, Any]:
         """Cost and settings of the run."""
         path = self.path
-        tolerance = path.tolerance
+        tolerance = tolerance_for(path.rtol, path.method)
         return {
             "method": path.method,
             "rtol": self.rtol,

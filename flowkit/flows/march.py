@@ -30,7 +30,9 @@ from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
 
+DENSE = 400  # length of a state up to which a Newton matrix is formed
 RELEASE = 1e-7  # of the loss, which γ is compared with
+SPENT = 1e-250  # a loss below which γ is out of the range of doubles
 SETTLED = 1e-5  # of ‖v‖²: a loss below which the others have settled
 RELEASED = "leaves zero: a direction has turned downhill"
 
@@ -38,13 +40,17 @@ Report = Callable[[float, float, float], None]
 
 
 class Start(NamedTuple):
-    """Where a piece begins: system, time, r, students, and the groups that are alive."""
+    """Where a piece begins: system, time, r, students, and the groups that are alive.
+
+    `stiff` if a neuron has just left zero: its direction is fast in all directions, differently.
+    """
 
     system: System
     t: float
     r: Array
     w: Array
     alive: list[int]
+    stiff: bool = False
 
 
 @dataclass
@@ -112,7 +118,8 @@ class March:
         piece, t = self.path.pieces[-1], self.path.end
         r, w = state_of(piece.system, t, piece.steps.y[-1])
         self.path.status, self.path.message = "finished", "reached t_max"
-        return self._go(Start(piece.system, t, r, w, piece.alive))
+        stiff = piece.method != self.path.method
+        return self._go(Start(piece.system, t, r, w, piece.alive, stiff))
 
     def _go(self, start: Start | None) -> Path:
         try:
@@ -125,17 +132,18 @@ class March:
 
     def _piece(self, start: Start) -> Start | None:
         """Steps in one set of coordinates; returns where the next piece starts."""
-        system, t, r, w, alive = start
+        system, t, r, w, alive, stiff = start
         y = np.empty(size(system))
         encode(system, t, np.ascontiguousarray(r), np.ascontiguousarray(w), y)
-        piece = Piece(system, alive, self._first(system, t, y))
+        method = "Radau" if stiff and len(y) <= DENSE else self.path.method
+        piece = Piece(system, alive, method, self._first(system, t, y))
         self.path.pieces.append(piece)
         if not alive:
             self._stand_still(piece)
             return None
         if t >= self.t_max:
             return None
-        stepper = make(self.path.method, system, t, y, self.path.tolerance, self.t_max)
+        stepper = make(method, system, t, y, self.path.rtol, self.t_max)
         try:
             return self._steps(piece, stepper)
         finally:
@@ -251,8 +259,9 @@ class March:
         t = self.path.end
         before, self.path.watched = max(self.path.watched, float(piece.t[0])), t
         # Clearly negative: as soon as it has grown, the neuron itself makes γ larger.
-        limit = -RELEASE * float(piece.steps.loss[-1])
-        if self._weakest(t)[0] >= limit:
+        value = float(piece.steps.loss[-1])
+        limit = -RELEASE * value
+        if value < SPENT or self._weakest(t)[0] >= limit:
             return None
         low, high = before, t
         while high - low > 1e-9 * high:
@@ -265,7 +274,7 @@ class March:
         sizes = self.whole.sizes[dead]
         back, r, w = zero_neuron.release(system, r, w, sizes, *self._weakest(high))
         fit, r = fitted(back, high, r, w)
-        return Start(fit, high, r, w, alive + dead)
+        return Start(fit, high, r, w, alive + dead, stiff=True)
 
     def _watch(self, piece: Piece) -> float:
         """When to look at the dead neurons next: seldom, once the others have settled."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.coordinates import System, decode, workspace
-from flowkit.flows.steppers import Steps, Tolerance, between
+from flowkit.flows.steppers import Steps, between
 from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
@@ -23,13 +23,14 @@ class Piece:
 
     system: System
     alive: list[int]
+    method: str
     steps: Steps
 
     @property
     def t(self) -> Array:
         return self.steps.t
 
-    def at(self, times: Array, method: str, tolerance: Tolerance) -> Steps:
+    def at(self, times: Array, rtol: float) -> Steps:
         """The solution at these times; known steps are not done again."""
         k = np.searchsorted(self.t, times, side="right") - 1
         new = self.t[k] != times
@@ -38,7 +39,7 @@ class Piece:
             return steps._replace(t=times)
         if new.any():
             with single_thread():
-                found = between(method, self.system, self.steps, times[new], tolerance)
+                found = between(self.method, self.system, self.steps, times[new], rtol)
             for column, values in zip(steps, found, strict=True):
                 column[new] = values
         return steps
@@ -71,7 +72,7 @@ class Path:
     """
 
     method: str
-    tolerance: Tolerance
+    rtol: float
     pieces: list[Piece] = field(default_factory=list)
     events: list[Happening] = field(default_factory=list)
     status: str = "finished"
@@ -109,7 +110,7 @@ class Path:
         parts = []
         for k in np.unique(which):
             piece = self.pieces[k]
-            parts.append((piece, piece.at(times[which == k], self.method, self.tolerance)))
+            parts.append((piece, piece.at(times[which == k], self.rtol)))
         return parts
 
     def at(self, t: float) -> tuple[Piece, Array]:

@@ -12,9 +12,9 @@ import numpy as np
 
 from flowkit.flows.compiled import announced
 from flowkit.flows.frame import Frame, reduce
-from flowkit.flows.march import Limits, March, Report, initial_system
+from flowkit.flows.march import DENSE, Limits, March, Report, initial_system
 from flowkit.flows.path import Path
-from flowkit.flows.steppers import METHODS, tolerance_for
+from flowkit.flows.steppers import METHODS
 from flowkit.problems.pairs import polar
 from flowkit.problems.teacher_student import TeacherStudent
 
@@ -22,8 +22,6 @@ Array = np.ndarray
 
 FINEST = 1e-13
 REACH = 1e250
-# Several teachers: all directions are fast, so a Newton matrix is formed as long as it is small.
-DENSE = 400
 
 
 @dataclass
@@ -54,18 +52,23 @@ class Setting:
         cls, problem: TeacherStudent, w0: Array, t_max: float, rtol: float, method: str
     ) -> Setting:
         """Reduce to the span and choose the method if that is "auto"."""
-        rows, inverse, sizes = np.unique(w0, axis=0, return_inverse=True, return_counts=True)
-        members = [np.flatnonzero(inverse.ravel() == g).tolist() for g in range(len(rows))]
+        equal: dict[bytes, list[int]] = {}
+        for i, row in enumerate(w0 + 0.0):  # −0.0 is 0.0
+            equal.setdefault(row.tobytes(), []).append(i)
+        members = list(equal.values())
+        rows = w0[[group[0] for group in members]]
+        sizes = np.array([len(group) for group in members])
         unit = 2.0 ** frexp(float(polar(problem.teacher)[0].max()))[1]
         frame, r, w = reduce(rows / unit, problem.teacher / unit, sizes)
         if method == "auto":
+            # Several teachers: all directions are fast, and a Newton matrix pays.
             dense = len(problem.teacher) > 1 and w.size <= DENSE
             method = "Radau" if dense else "structured"
         return cls(problem, w0, t_max, rtol, method, frame, unit, members, r, w)
 
     def path(self, rtol: float) -> Path:
         """An empty path at this tolerance."""
-        return Path(self.method, tolerance_for(rtol, self.method))
+        return Path(self.method, rtol)
 
     def march(
         self,
@@ -98,7 +101,7 @@ def warm_up() -> None:
     """Compile, or load what was compiled before, on the smallest of flows; once per process."""
     teachers, w = np.array([[1.0, 0.0]]), np.array([[1.0, 0.1], [1.0, -0.2]])
     system = initial_system(teachers, np.ones(2), (0.5, 1.0), w)
-    path = Path("structured", tolerance_for(1e-6, "structured"))
+    path = Path("structured", 1e-6)
     with announced():
         March(system, path, 1e-3).run(w.sum(axis=0) - teachers[0], w)
 

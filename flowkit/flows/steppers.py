@@ -77,24 +77,23 @@ def tolerance_for(rtol: float, method: str) -> Tolerance:
     return Tolerance(0.03 * rtol, 0.0, 0)
 
 
-def make(
-    method: str, system: System, t: float, y: Array, tolerance: Tolerance, t_end: float
-) -> Stepper:
+def make(method: str, system: System, t: float, y: Array, rtol: float, t_end: float) -> Stepper:
     """A stepper of this method at (t, y)."""
+    tolerance = tolerance_for(rtol, method)
     if method == "structured":
         return Structured(system, t, y, tolerance)
     return SciPyStepper(method, system, t, y, tolerance, t_end)
 
 
-def between(method: str, system: System, known: Steps, times: Array, tolerance: Tolerance) -> Steps:
+def between(method: str, system: System, known: Steps, times: Array, rtol: float) -> Steps:
     """The solution at `times`, each by steps from the known one before it.
 
     Multi-step methods are taken over by Radau.
     """
     if method == "structured":
-        return _structured_at(system, known, times, tolerance)
-    fine = tolerance if method == "Radau" else tolerance_for(tolerance.step / 0.03, "Radau")
-    rows = [_radau_at(system, known, float(t), fine) for t in times]
+        return _structured_at(system, known, times, tolerance_for(rtol, method))
+    tolerance = tolerance_for(rtol, "Radau")
+    rows = [_radau_at(system, known, float(t), tolerance) for t in times]
     return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
 
 

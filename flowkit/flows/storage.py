@@ -15,12 +15,12 @@ from flowkit.flows.coordinates import System
 from flowkit.flows.frame import Frame
 from flowkit.flows.path import Happening, Path, Piece
 from flowkit.flows.prepare import Setting
-from flowkit.flows.steppers import Steps, Tolerance
+from flowkit.flows.steppers import Steps
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 FORMAT = "flowkit-flow-2"
-PLAIN = ("method", "status", "message", "cost", "watched", "lost")
+PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost")
 PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
 GROUPS = ("sizes", "facing", "centred")
 SCALARS = ("mean", "kink_weight", "mode", "pivot", "power", "tau", "start")
@@ -80,26 +80,23 @@ def _pack(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays |= {f"piece{i}_{name}": x for name, x in piece.steps._asdict().items()}
         arrays |= {f"piece{i}_{name}": getattr(system, name) for name in GROUPS}
         scalars = {name: getattr(system, name) for name in SCALARS}
-        pieces.append({"alive": piece.alive, **scalars})
+        pieces.append({"alive": piece.alive, "method": piece.method, **scalars})
     plain = {name: getattr(path, name) for name in PLAIN}
     events = [asdict(event) for event in path.events]
-    tolerance = list(path.tolerance)
-    return arrays, {"pieces": pieces, "events": events, "path": plain, "tolerance": tolerance}
+    return arrays, {"pieces": pieces, "events": events, "path": plain}
 
 
 def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Path:
     """The path that `_pack` took apart."""
     pieces = []
     for i, saved in enumerate(meta["pieces"]):
-        alive = saved.pop("alive")
+        alive, method = saved.pop("alive"), saved.pop("method")
         saved |= {name: arrays[f"piece{i}_{name}"] for name in GROUPS}
         system = System(teachers=arrays["frame_teachers"], **saved)
         steps = Steps(*(arrays[f"piece{i}_{name}"] for name in Steps._fields))
-        pieces.append(Piece(system, alive, steps))
-    step, stages, count = meta["tolerance"]
-    tolerance = Tolerance(step, stages, int(count))
+        pieces.append(Piece(system, alive, method, steps))
     events = [Happening(**event) for event in meta["events"]]
-    return Path(tolerance=tolerance, pieces=pieces, events=events, **meta["path"])
+    return Path(pieces=pieces, events=events, **meta["path"])
 
 
 def _digest(arrays: dict[str, Array], text: str) -> str:

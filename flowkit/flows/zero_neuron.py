@@ -62,6 +62,17 @@ class Others:
         linear = np.where(side[:, None] > 0, near, far)
         return np.asarray(linear + side[:, None] * system.kink_weight * g)
 
+    def rounding(self, u: Array) -> Array:
+        """Rounding (M,) of the pull in directions u (M, D), of any length."""
+        count, dim = u.shape
+        norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
+        side = np.where(u[:, 0] < 0, -1.0, 1.0)
+        polar(np.ascontiguousarray(u), side, norms, units, offsets)
+        mass = np.abs(self.weights)
+        wide = np.einsum("ij,ij->i", offsets, offsets)
+        spread = mass @ np.einsum("ij,ij->i", self.offsets, self.offsets)
+        return np.asarray(EPS * (mass.sum() * wide + spread))
+
 
 def without(
     system: System, r: Array, w: Array, out: int | list[int]
@@ -168,10 +179,7 @@ def straight(system: System, r: Array, w: Array, loss: float) -> Array | None:
 
 def _rounding(system: System, r: Array, w: Array) -> Array:
     """Rounding of the pull on each student."""
-    others = Others(system, r, w)
-    wide = np.einsum("ij,ij->i", others.offsets, others.offsets)
-    mass = np.abs(others.weights)
-    return np.asarray(EPS * (wide[: len(w)] * mass.sum() + mass @ wide))
+    return Others(system, r, w).rounding(w / np.abs(w).max(axis=1)[:, None])
 
 
 def drop(
@@ -201,7 +209,9 @@ def release(
 
 
 def weakest(system: System, r: Array, w: Array) -> tuple[float, Array]:
-    """Smallest γ over directions, and where: a neuron at zero leaves it once this is negative.
+    """Smallest γ over directions (raised by its rounding), and where.
+
+    A neuron at zero leaves it once this is negative.
 
     On either side of v̄ the search starts from the best of v̄, every student and −r, in tangent
     coordinates scaled by the largest angle: near the minimum of the loss γ is small, and may change
@@ -240,6 +250,7 @@ def weakest(system: System, r: Array, w: Array) -> tuple[float, Array]:
         if w.shape[1] > 1:
             found = minimize(gamma, starts[lowest], jac=True, options={"maxiter": 50})
             value, at = float(found.fun * scale), directed(found.x[None, :])[0]
+        value += 30 * others.rounding(at[None, :])[0]
         if value < best[0]:
             best = (value, at)
     return best

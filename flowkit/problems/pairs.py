@@ -49,7 +49,11 @@ def polar(vectors: Array) -> tuple[Array, Array]:
 
 def residual(students: Array, teachers: Array) -> Array:
     """r = Σ w_i − Σ v_k, shape (d,), each entry the exact sum rounded once."""
-    return np.array([fsum(column) for column in np.vstack([students, -teachers]).T])
+    everything = np.vstack([students, -teachers])
+    used = np.flatnonzero(everything.any(axis=0))
+    r = np.zeros(everything.shape[1])
+    r[used] = [fsum(column) for column in everything.T[used].tolist()]
+    return r
 
 
 def angles(left: Array, right: Array) -> Array:
