@@ -77,6 +77,9 @@ def build_parser() -> Parser:
     flow.add_argument("--t-max", type=float, required=True, metavar="T")
     flow.add_argument("--rtol", type=float, default=1e-10, metavar="R", help="1e-13 … 0.1")
     flow.add_argument("--precision", type=int, metavar="DIGITS", help="not available yet")
+    flow.add_argument("--method", default="auto", help="auto, structured, Radau, BDF or LSODA")
+    flow.add_argument("--max-seconds", type=float, metavar="S", help="stop after so long")
+    flow.add_argument("--checkpoint", metavar="FILE.nc", help="save there on the way, every 30 s")
     flow.add_argument("--times", metavar="T1,T2,…", help="times to store; the steps by default")
     flow.add_argument("--json", metavar="FILE", help="write the flow; - is standard output")
     flow.add_argument("--out", metavar="FILE.nc", help="save the run")
@@ -118,6 +121,8 @@ def run_verify(options: argparse.Namespace) -> int:
 
 def run_flow(options: argparse.Namespace) -> int:
     """`flowkit flow`."""
+    import numpy as np
+
     import flowkit
 
     _check_destinations(options.json, options.out, options.plot)
@@ -136,6 +141,9 @@ def run_flow(options: argparse.Namespace) -> int:
         w0,
         options.t_max,
         rtol=options.rtol,
+        method=options.method,
+        max_seconds=np.inf if options.max_seconds is None else options.max_seconds,
+        checkpoint=options.checkpoint,
         precision=options.precision,
         t_eval=_times(options.times),
     )

@@ -49,6 +49,18 @@ def test_methods_agree(method, case, structured):
     assert relative(flow.loss, truth) <= 1e-5
 
 
+@pytest.mark.parametrize(
+    "method, sigma", [("Radau", 1e-4), ("Radau", 1e-6), ("BDF", 1e-4), ("LSODA", 1e-4)]
+)
+def test_methods_agree_from_small_weights(method, sigma):
+    v, w0 = random_start(2, 3, sigma=sigma)
+    times = np.array([0.0, 1.0, 10.0, 30.0])
+    truth = integrate(TeacherStudent(v), w0, 30.0, t_eval=times, rtol=1e-11).loss
+    flow = integrate(TeacherStudent(v), w0, 30.0, t_eval=times, rtol=1e-9, method=method)
+    assert flow.status == "finished", flow.message
+    assert relative(flow.loss, truth) <= 1e-5
+
+
 @pytest.mark.parametrize("method", ["structured", "Radau"])
 def test_methods_agree_for_two_teachers(method):
     rng = np.random.default_rng(0)
@@ -108,7 +120,6 @@ DEGENERATE = {
     "parallel and antiparallel": np.array([[0.1], [-0.3]]) * V,
     "orthogonal": np.array([[1.0], [-1.0], [0.5]]) * SIDE,
     "tiny": np.vstack([OTHERS, 1e-200 * SIDE]),
-    "tiny alone": 1e-200 * OTHERS,
     "huge": np.vstack([OTHERS, 1e8 * SIDE]),
     "huge behind": np.vstack([OTHERS, -1e8 * V]),
     "the teacher": V[None],
@@ -125,8 +136,13 @@ def test_degenerate_start(case):
     """Ends in words, begins with the problem's loss, and never goes up."""
     problem, w0 = TeacherStudent(V), np.atleast_2d(DEGENERATE[case])
     flow = integrate(problem, w0, 1e4)
-    assert flow.status == "finished", flow.message
-    assert flow.t[-1] == 1e4
+    if case == "antiparallel":
+        # One of them fades for ever beside two that have learnt v: followed to L = 1e-50 or so.
+        assert flow.status in ("finished", "step limit")
+        assert flow.loss[-1] < 1e-40
+    else:
+        assert flow.status == "finished", flow.message
+        assert flow.t[-1] == 1e4
     loss = flow.loss
     assert np.isfinite(loss).all() and (loss >= 0).all()
     assert loss[0] == pytest.approx(problem.loss(w0), rel=1e-12, abs=0)
@@ -137,10 +153,15 @@ def test_degenerate_start(case):
         assert loss[k] == pytest.approx(problem.loss(flow.w[k]), rel=1e-6, abs=rounding)
 
 
+def test_students_too_small_to_follow_are_refused():
+    with pytest.raises(ValueError, match=r"^w0: all neurons are smaller than"):
+        integrate(TeacherStudent(V), 1e-200 * OTHERS, 1.0)
+
+
 TIMES = np.array([0.0, 0.01, 0.1, 1.0, 5.0, 20.0])
 
 
-@pytest.mark.parametrize("c", [[0.3], [0.1, 0.2, 0.4], [2.5, 3.0], [1e-200, 1e-100], [1e8]])
+@pytest.mark.parametrize("c", [[0.3], [0.1, 0.2, 0.4], [2.5, 3.0], [1e-100, 3e-100], [1e8]])
 def test_parallel_students_in_closed_form(c):
     """w_i = c_i v: every student moves by −r/2, so L = ¼ (Σ c − 1)² ‖v‖² e^{−nt}."""
     problem, w0 = TeacherStudent(V), np.outer(c, V)
@@ -152,7 +173,9 @@ def test_parallel_students_in_closed_form(c):
     assert relative(loss, exact) <= 1e-10
 
 
-@pytest.mark.parametrize("sigma, t", [(1e-8, 45), (1e-10, 60), (1e-20, 100), (1e-100, 400)])
+@pytest.mark.parametrize(
+    "sigma, t", [(1e-6, 32), (1e-8, 45), (1e-10, 60), (1e-20, 100), (1e-100, 400)]
+)
 @pytest.mark.parametrize("d", [2, 3])
 def test_tiny_start_in_closed_form(sigma, t, d):
     """Two students of size σ → 0, at angles α: first ρ sin θ/(π − θ) is conserved, then β = ±β₁.
@@ -165,10 +188,11 @@ def test_tiny_start_in_closed_form(sigma, t, d):
     across = w0[:, 1:] * (np.pi / (np.pi - theta))[:, None]
     phi = np.linalg.norm(across[0] - across[1]) / 2
     early = 5.0
-    flow = integrate(TeacherStudent(v), w0, t, rtol=1e-11)
+    flow = integrate(TeacherStudent(v), w0, t, rtol=1e-9)
     assert flow.status == "finished" and flow.events == []
     assert flow.loss_at(early) == pytest.approx(np.exp(-2 * early), rel=1e-4, abs=0)
-    assert flow.loss_at(t) == pytest.approx(4 * phi**3 / (6 * np.pi), rel=1e-5, abs=0)
+    accuracy = 1e-6 + 300 * sigma  # 1000 rtol, and the limit σ → 0
+    assert flow.loss_at(t) == pytest.approx(4 * phi**3 / (6 * np.pi), rel=accuracy, abs=0)
 
 
 @pytest.mark.parametrize("n", [1, 3])

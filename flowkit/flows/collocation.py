@@ -35,6 +35,7 @@ from flowkit.flows.coordinates import (
     growth,
     later,
     loss,
+    magnified,
     scale,
     size,
     slopes,
@@ -51,6 +52,8 @@ LONGEST = 0.767
 BEHIND, AHEAD = -0.97, -0.5
 # Norms against their mean at which a student is no longer kept as a difference, and is again.
 UNEVEN, EVEN = 0.01, 0.1
+# Norm of the largest student against ‖v‖ from which on it is no longer early.
+GROWN = 0.05
 COLUMNS = 12
 NOISE = 1e-15
 CLOSE = 2e-3
@@ -173,7 +176,7 @@ def solver(system: System, nodes: Tableau) -> Solver:
         np.empty((stages, length)),
         np.empty((stages, length)),
         np.empty((stages, length)),
-        np.empty((count + 1, stages, stages)),
+        np.empty((count + 2, stages, stages)),
         np.ones(count + 1),
         np.empty(length),
         np.ones(length),
@@ -223,13 +226,15 @@ def _noise(system: System, t: float, work: Work, out: Array) -> None:
             at += width
     for p in range(dim):
         out[p] = 0.0 if system.mode == LINEAR else s * s * total
+    if system.early:
+        out[0] = total
 
 
 @compiled
 def _prepare(
     system: System, nodes: Tableau, times: Array, dx: float, own: Array, solve: Solver
 ) -> None:
-    """Inverses of I − Δ a diag(L): for r (first) and for each student across the axis."""
+    """Inverses of I − Δ a diag(L): r, each student across the axis, those behind along it."""
     stages = len(nodes.c)
     matrix = np.empty((stages, stages))
     facing = 0.0
@@ -237,9 +242,12 @@ def _prepare(
         if system.facing[i] > 0:
             facing += system.sizes[i]
     fast = facing * system.mean * system.tau
-    for i in range(len(own) + 1):
+    behind = (system.sizes.sum() - facing) * system.mean * system.tau
+    for i in range(len(own) + 2):
         for k in range(stages):
-            if i > 0:
+            if i == len(own) + 1:
+                rate = -behind * growth(system, times[k])
+            elif i > 0:
                 rate = own[i - 1]
             elif system.mode == LINEAR:
                 rate = 0.0
@@ -268,7 +276,7 @@ def _update(
                 solve.image[j, p] += factor * solve.slopes[k, p]
     column = np.empty(stages)
     if system.mode == POWER:
-        for p in range(dim):
+        for p in range(1 if system.early else 0, dim):
             for j in range(stages):
                 column[j] = solve.image[j, p]
             for j in range(stages):
@@ -298,7 +306,7 @@ def _update(
                 for j in range(stages):
                     total = 0.0
                     for k in range(stages):
-                        total += block[j, k] * column[k]
+                        total += solve.inverses[count + 1, j, k] * column[k]
                     solve.image[j, along] = total
         first += width
 
@@ -312,12 +320,12 @@ def copy(x: Array, y: Array) -> None:
 
 @vectorised
 def _norm(x: Array, scales: Array) -> float:
-    """Root mean square of x over its scale, stages of the same scale side by side."""
+    """Root mean square of x times `scales`, stages of the same scale side by side."""
     length = len(scales)
     total = 0.0
     for j in range(len(x) // length):
         for p in range(length):
-            ratio = x[j * length + p] / scales[p]
+            ratio = x[j * length + p] * scales[p]
             total += ratio * ratio
     return sqrt(total / len(x))
 
@@ -328,7 +336,7 @@ def _dot(x: Array, y: Array, scales: Array) -> float:
     total = 0.0
     for j in range(len(x) // length):
         for p in range(length):
-            total += x[j * length + p] * y[j * length + p] / (scales[p] * scales[p])
+            total += (x[j * length + p] * scales[p]) * (y[j * length + p] * scales[p])
     return total
 
 
@@ -450,11 +458,16 @@ def shrinking_time(system: System, work: Work) -> float:
 
 @compiled
 def gradient_norm(system: System, work: Work) -> float:
-    total = 0.0
+    """‖∇L‖ of the state in `work`."""
+    largest, total = 0.0, 0.0
     for i in range(len(system.sizes)):
         for p in range(work.w.shape[1]):
-            total += system.sizes[i] * work.w_dot[i, p] * work.w_dot[i, p]
-    return sqrt(total)
+            largest = max(largest, abs(work.w_dot[i, p]))
+    for i in range(len(system.sizes)):
+        for p in range(work.w.shape[1]):
+            part = work.w_dot[i, p] / max(largest, TINY)
+            total += system.sizes[i] * part * part
+    return largest * sqrt(total)
 
 
 @compiled
@@ -481,8 +494,6 @@ def _step_error(
             for p in range(at, at + width):
                 defect[p] *= 1 / (1 - part * own[i])
             at += width
-            if system.facing[i] < 0:
-                defect[along] *= 1 / (1 - part * own[i])
             along += 1
     return _norm(defect[:length], solve.judged)
 
@@ -491,9 +502,12 @@ def _step_error(
 def look(system: System, work: Work, near: float, value: float) -> int:
     """What the caller has to see to: a student near zero, one turned round, unfit coordinates."""
     count, dim = work.w.shape
-    usual = 0.0
+    usual, largest = 0.0, 0.0
     for i in range(count):
         usual += work.norms[i] / count
+        largest = max(largest, work.norms[i])
+    if system.early and largest > GROWN * work.norms[count]:
+        return TURNED
     for i in range(count):
         if work.norms[i] < near:
             return NEAR_ZERO
@@ -623,8 +637,8 @@ def advance(
                 solve.filters[0] = 1.0
             for p in range(length):
                 noise = dx * solve.noise[p] * (solve.filters[0] if p < dim else 1.0)
-                solve.solved[p] = solve.scale[p] + noise / accuracy
-                solve.judged[p] = solve.scale[p] + noise / tolerance
+                solve.solved[p] = 1 / (solve.scale[p] + noise / accuracy)
+                solve.judged[p] = 1 / (solve.scale[p] + noise / tolerance)
             done = _solve_stages(system, nodes, times, dx, own, accuracy, work, solve)
             trace.counts[3] += abs(done)
             trace.counts[1] += stages * (done if done > 0 else ITERATIONS)
@@ -670,8 +684,10 @@ def advance(
         trace.counts[1] += 1
         trace.t[taken] = t
         copy(y, trace.y[taken])
-        trace.loss[taken] = value
-        trace.gradient[taken] = gradient_norm(system, work)
+        # Beyond FARTHEST `work` holds a magnified picture.
+        beyond = magnified(system, t)
+        trace.loss[taken] = value / beyond / beyond / beyond
+        trace.gradient[taken] = gradient_norm(system, work) / beyond / beyond
         taken += 1
         if final:
             code = REACHED

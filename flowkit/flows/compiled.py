@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,12 +31,13 @@ except ImportError:
 
 
 def _discard_stale() -> None:
-    """Remove cached code older than any source here: Numba looks at a function's own file only."""
+    """Remove cached code older than a source here: Numba looks at a function's own file only."""
     folder = Path(__file__).parent
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
-    for index in folder.glob("__pycache__/*.nbi"):
-        if index.stat().st_mtime < newest:
-            index.unlink(missing_ok=True)
+    for index in folder.glob("__pycache__/*.nb[ic]"):
+        with suppress(OSError):  # another process may be at it
+            if index.stat().st_mtime < newest:
+                index.unlink(missing_ok=True)
 
 
 if COMPILED:

@@ -56,6 +56,9 @@ class System(NamedTuple):
         Weights of the activation.
     mode, pivot : int
         POWER or LINEAR; the eliminated student, −1 if nobody faces the teacher.
+    early : int
+        1 while all students are small: then r is what they leave of v, and y₀ is the pivot's part
+        along the axis instead of S² r₀.
     power : float
         1, or 0 where S is left out (several teachers).
     tau, start : float
@@ -70,6 +73,7 @@ class System(NamedTuple):
     kink_weight: float
     mode: int
     pivot: int
+    early: int
     power: float
     tau: float
     start: float
@@ -170,6 +174,13 @@ def growth(system: System, t: float) -> float:
 
 
 @compiled
+def magnified(system: System, t: float) -> float:
+    """S over its cap: how much larger the picture is in which the velocity is evaluated."""
+    whole = 1 + t / system.tau if system.power > 0 and system.mode == POWER else 1.0
+    return max(whole / FARTHEST, 1.0)
+
+
+@compiled
 def decay(system: System, t: float) -> float:
     """e^{−λ(t − start)}, λ = n mean = 1/τ."""
     return exp(-(t - system.start) / system.tau)
@@ -202,6 +213,8 @@ def encode(system: System, t: float, r: Array, w: Array, y: Array) -> None:
             if i != pivot:
                 y[k] = w[i, 0] if p == 0 else s * (w[i, p] - system.centred[i] * mean)
                 k += 1 if p == 0 else dim - 1
+    if system.early:
+        y[0] = w[pivot, 0]
 
 
 @compiled
@@ -226,7 +239,7 @@ def decode(system: System, t: float, y: Array, stretch: float, r: Array, w: Arra
     for p in range(dim):
         r[p] = y[p] / s / s
         if p == 0:
-            _decode_along(system, y, r[0], w)
+            _decode_along(system, y, r, w)
             continue
         mean = _mean(system, r[p], p)
         last = 0.0
@@ -247,18 +260,22 @@ def decode(system: System, t: float, y: Array, stretch: float, r: Array, w: Arra
 
 
 @compiled
-def _decode_along(system: System, y: Array, r: float, w: Array) -> None:
-    """Parts along the axis; the pivot's is what Σ w = Σ v + r leaves."""
-    last = _mean(system, r, 0) * middle(system)
+def _decode_along(system: System, y: Array, r: Array, w: Array) -> None:
+    """Parts along the axis; the pivot's is what Σ w = Σ v + r leaves, or, early, r is."""
+    target = _mean(system, 0.0, 0) * middle(system)
+    others = 0.0
     k = w.shape[1]
     for i in range(len(w)):
         if i != system.pivot:
             w[i, 0] = y[k]
             k += 1
             if system.facing[i] > 0:
-                last -= system.sizes[i] * w[i, 0]
-    if system.pivot >= 0:
-        w[system.pivot, 0] = last / system.sizes[system.pivot]
+                others += system.sizes[i] * w[i, 0]
+    if system.early:
+        w[system.pivot, 0] = y[0]
+        r[0] = others + system.sizes[system.pivot] * y[0] - target
+    elif system.pivot >= 0:
+        w[system.pivot, 0] = (target + r[0] - others) / system.sizes[system.pivot]
 
 
 @compiled
@@ -311,8 +328,7 @@ def loss(system: System, work: Work) -> float:
 @compiled
 def slopes(system: System, t: float, y: Array, work: Work, out: Array) -> None:
     """dy/dx, x = ln S (POWER) or t/τ (LINEAR); leaves ṙ, ẇ at t in `work`."""
-    whole = 1 + t / system.tau if system.power > 0 else 1.0
-    decode(system, t, y, whole / growth(system, t), work.r, work.w)
+    decode(system, t, y, magnified(system, t), work.r, work.w)
     directions(system, work)
     pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
     combine(system, t, y, work, out)
@@ -366,6 +382,8 @@ def _combine_power(system: System, t: float, y: Array, work: Work, out: Array) -
     for p in range(dim):
         out[p] = pace * s * s * work.r_dot[p] + 2 * system.power * y[p]
         if p == 0:
+            if system.early:
+                out[0] = pace * work.w_dot[system.pivot, 0]
             continue
         mean = _mean_pull(system, work, p)
         k = across(system) + p - 1
@@ -442,6 +460,8 @@ def scale(system: System, t: float, y: Array, work: Work, value: float, out: Arr
         residual = sqrt(square)
     for p in range(dim):
         out[p] = max(s * s * residual, TINY)
+    if system.early:
+        out[0] = work.norms[system.pivot]
     along, k = dim, across(system)
     for i in range(count):
         if i != pivot:

@@ -45,7 +45,7 @@ def significant(value: float, relative_error: float) -> str:
 def log_slope(t: Array, gradient_norm: Array, loss: Array) -> Array:
     """−t ‖∇L‖²/L, the quotient first: ‖∇L‖² underflows before L does; nan where L is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return -t * (gradient_norm / loss) * gradient_norm
+        return np.where(loss > 0, -t * (gradient_norm / loss) * gradient_norm, np.nan)
 
 
 class Sample:
@@ -192,15 +192,18 @@ class Flow:
         difference = np.full(len(t), np.inf)
         reached = t <= other.end
         here = Sample(self, t[reached]).log_loss
-        there = Sample(self, t[reached], other).log_loss
+        there = np.array([self._log_loss_of(other, float(x)) for x in t[reached]])
         with np.errstate(invalid="ignore", over="ignore"):
             gap = np.abs(np.expm1(np.where(here == there, 0.0, here - there)))  # both may be −inf
         difference[reached] = np.where(np.isnan(gap), np.inf, gap)
         return difference
 
-    @property
-    def _single(self) -> bool:
-        return len(self.problem.teacher) == 1
+    def _log_loss_of(self, other: Path, t: float) -> float:
+        """ln L of another run; nan where it cannot be had."""
+        try:
+            return float(Sample(self, np.array([t]), other).log_loss[0])
+        except ArithmeticError:
+            return float("nan")
 
     @cached_property
     def events(self) -> list[Event]:

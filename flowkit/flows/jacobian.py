@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 
 from flowkit.flows.compiled import compiled
-from flowkit.flows.coordinates import System, Work, combine, decode, growth, slopes, workspace
+from flowkit.flows.coordinates import System, Work, combine, decode, magnified, slopes, workspace
 from flowkit.flows.kernel import angle_and_defect
 
 Array = np.ndarray
@@ -70,8 +70,7 @@ def jacobian(system: System, t: float, y: Array, work: Work) -> Array:
     free = system._replace(teachers=np.zeros_like(system.teachers))
     change = workspace(system)
     result = np.empty((length, length))
-    whole = 1 + t / system.tau if system.power > 0 else 1.0
-    stretch = whole / growth(system, t)
+    stretch = magnified(system, t)
     for column, unit in enumerate(np.eye(length)):
         decode(free, t, unit, stretch, change.r, change.w)
         change.g[:] = (matrix @ change.w.ravel()).reshape(count, dim)

@@ -32,8 +32,8 @@ def log_loss(piece: Piece, y: Array, t: float) -> float:
     if value > SMALL or system.power == 0:
         return log(value) if value > 0 else -np.inf
     # Near the minimum L is homogeneous: r → c² r, w across the axis → c × it give c³ L, up to
-    # terms smaller by the angles, here below 1e-60.
-    factor = 1e60
+    # terms smaller by the angles, here about 1e-30.
+    factor = (1 + t / system.tau) / 1e30
     value = _magnified(system, y, t, factor)
     return log(value) - 3 * log(factor) if value > 0 else -np.inf
 

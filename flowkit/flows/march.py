@@ -13,6 +13,7 @@ from flowkit.flows import zero_neuron
 from flowkit.flows.collocation import (
     AHEAD,
     BEHIND,
+    GROWN,
     NEAR_ZERO,
     REACHED,
     STUCK,
@@ -70,7 +71,7 @@ def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float], 
     power = 1.0 if len(teachers) == 1 else 0.0
     ones = np.ones(len(sizes))
     return System(
-        sizes, ones, ones, np.array(teachers), mean, kink_weight, POWER, -1, power, tau, 0.0
+        sizes, ones, ones, np.array(teachers), mean, kink_weight, POWER, -1, 0, power, tau, 0.0
     )
 
 
@@ -92,7 +93,10 @@ def fitted(
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
     mode = LINEAR if linear and centred.all() else POWER
     tau = 1 / (system.sizes.sum() * system.mean)
-    fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode}
+    size_v = float(np.linalg.norm(system.teachers[0]))
+    early = int(pivot >= 0 and len(system.teachers) == 1 and norms.max() < 0.2 * GROWN * size_v)
+    mode = POWER if early else mode
+    fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode, "early": early}
     return system._replace(start=t, tau=tau, **fit), r
 
 
@@ -196,7 +200,7 @@ class March:
                 return change
         if code == NEAR_ZERO:
             value = float(piece.steps.loss[-1])
-            change = self._death(here, work) or self._fading(here, value)
+            change = self._death(here, work) or self._fading(here, work, value)
             return change or self._straight(here, value)
         if code == TURNED:
             return self._refit(here)
@@ -225,8 +229,8 @@ class March:
         t = at.t + remaining
         return self._without(at, out, Start(rest, t, r, w, []), "zero-neuron", "reached zero norm")
 
-    def _fading(self, at: Start, value: float) -> Start | None:
-        fate = zero_neuron.fading(at.system, at.r, at.w, value)
+    def _fading(self, at: Start, work: Any, value: float) -> Start | None:
+        fate = zero_neuron.fading(at.system, at.r, at.w, work.w_dot, value)
         if fate is None:
             return None
         i, lost = fate
@@ -283,7 +287,10 @@ class March:
         return (1.5 if learnt else 1.1) * self.path.watched
 
     def _dead(self, piece: Piece) -> list[int]:
-        return [g for g in range(len(self.whole.sizes)) if g not in piece.alive]
+        """Groups that reached zero; those that faded are not at zero, and nothing releases them."""
+        faded = {what.group for what in self.path.events if what.kind == "fading-neuron"}
+        groups = set(range(len(self.whole.sizes)))
+        return sorted(groups - set(piece.alive) - faded)
 
     def _weakest(self, t: float) -> tuple[float, Array]:
         system, r, w, _ = self.path.state(t)

@@ -93,15 +93,16 @@ class Path:
 
     def between(self, per_decade: int) -> Array:
         """`times`, with points put between them where there are fewer than so many a decade."""
-        times, widest = self.times, np.log(10) / per_decade
-        tau = self.pieces[0].system.tau
-        x = np.log1p(times / tau)
-        counts = np.ceil(np.diff(x) / widest).astype(int)
-        fill = [
-            tau * np.expm1(np.linspace(x[k], x[k + 1], counts[k] + 1)[1:-1])
-            for k in np.flatnonzero(counts > 1)
-        ]
-        return np.unique(np.concatenate([times, *fill]))
+        parts = [self.times]
+        for piece in self.pieces:
+            tau = piece.system.tau
+            x = np.log1p(piece.t / tau)
+            counts = np.ceil(np.diff(x) * per_decade / np.log(10)).astype(int)
+            for k in np.flatnonzero(counts > 1):
+                inner = np.linspace(x[k], x[k + 1], counts[k] + 1)[1:-1]
+                parts.append(tau * np.expm1(inner))
+        times = np.unique(np.concatenate(parts))
+        return times[times <= self.end]
 
     def sample(self, times: Array) -> list[tuple[Piece, Steps]]:
         """The solution at increasing times, piece by piece."""

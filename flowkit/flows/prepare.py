@@ -22,6 +22,7 @@ Array = np.ndarray
 
 FINEST = 1e-13
 REACH = 1e250
+SMALLEST = 1e-150  # of ‖v‖, for the largest student
 
 
 @dataclass
@@ -123,6 +124,11 @@ def checked_start(problem: Any, w0: Any) -> Array:
                 f"w0: neuron {i} has norm {norm:.3g}; it must be within a factor {REACH:g} of the "
                 f"teacher's {largest:.3g}"
             )
+    if norms.max() < SMALLEST * largest:
+        raise ValueError(
+            f"w0: all neurons are smaller than {norms.max():.3g}; one must be at least "
+            f"{SMALLEST:g} of the teacher's {largest:.3g}"
+        )
     return students
 
 

@@ -15,6 +15,7 @@ from flowkit.flows.coordinates import (
     distance,
     later,
     loss,
+    magnified,
     scale,
     slopes,
     workspace,
@@ -28,8 +29,10 @@ METHODS = ("structured", *SCIPY)
 CHUNK = 64
 CHUNK_COST = 2e7  # pairs × coordinates a chunk of steps may visit, about a fifth of a second
 FIRST = 1e-3
+FIRST_CHANGE = 0.05  # of the student that changes fastest, in the first step
 TINY_STEP = 1e-14
 LEAP = 1e-7
+ROUNDING = 1e-15
 
 
 class Tolerance(NamedTuple):
@@ -107,8 +110,13 @@ def _structured_at(system: System, known: Steps, times: Array, tolerance: Tolera
         while code != REACHED:
             code, steps = stepper.advance(t, 0.0, np.inf)
             if code == STUCK:
-                steps, code = stepper.leap(t), REACHED
-        rows.append(tuple(column[-1] for column in steps))
+                break
+        if code == REACHED:
+            rows.append(tuple(column[-1] for column in steps))
+        elif stepper.close_to(t):
+            rows.append(stepper.leap(t))
+        else:
+            rows.append(_radau_at(system, known, float(t), tolerance_for(tolerance.step, "Radau")))
     return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -130,18 +138,32 @@ class Structured:
     """Radau IIA of 4 to 6 stages, implicit in one diagonal: `flowkit.flows.collocation`."""
 
     def __init__(
-        self, system: System, t: float, y: Array, tolerance: Tolerance, first: float = FIRST
+        self, system: System, t: float, y: Array, tolerance: Tolerance, first: float | None = None
     ) -> None:
         self.system, self.tolerance = system, tolerance
         self.work = workspace(system)
         self.nodes = collocation.tableau(tolerance.stages)
         self.solver = collocation.solver(system, self.nodes)
         self.y = np.array(y, dtype=float)
-        self.control = np.array([t, first, 0.0])
+        self.control = np.array([t, self._first(t) if first is None else first, 0.0])
         self.counts = np.zeros(5, dtype=np.int64)
         neurons, dim = len(system.sizes), system.teachers.shape[1]
         pairs = 30.0 * tolerance.stages * neurons**2 * dim
         self.chunk = int(np.clip(CHUNK_COST / pairs, 1, CHUNK))
+
+    def _first(self, t: float) -> float:
+        """A first step in which no student changes much."""
+        slopes(self.system, t, self.y, self.work, np.empty(len(self.y)))
+        speed = np.abs(self.work.w_dot).max(axis=1)
+        moving = speed > 0
+        norms = self.work.norms[: len(speed)]
+        shortest = (norms[moving] / speed[moving]).min(initial=np.inf)
+        return float(min(FIRST, FIRST_CHANGE * shortest / self.pace(t)))
+
+    def pace(self, t: float) -> float:
+        """dt/dx."""
+        linear = self.system.mode == LINEAR or self.system.power == 0
+        return self.system.tau + (0.0 if linear else t)
 
     def restart(self, t: float, y: Array, t_end: float) -> None:
         """Begin again at (t, y), with a step that reaches t_end if its error allows."""
@@ -164,17 +186,20 @@ class Structured:
         taken = int(self.counts[4])
         return int(code), Steps(*(x[:taken] for x in steps))
 
-    def leap(self, t: float) -> Steps:
-        """Straight on to t: a neuron dies there, and nothing else moves in what is left."""
+    def close_to(self, t: float) -> bool:
+        """Whether nothing but a dying neuron moves between here and t."""
+        start = float(self.control[0])
+        return t - start <= LEAP * (self.system.tau + start)
+
+    def leap(self, t: float) -> tuple[Any, ...]:
+        """Straight on to t."""
         start, out = float(self.control[0]), np.empty(len(self.y))
         slopes(self.system, start, self.y, self.work, out)
-        if not t - start <= LEAP * (self.system.tau + start):
-            raise ArithmeticError(f"no step succeeds towards t = {t:.6g}")
         y = self.y + float(distance(self.system, start, t)) * out
         slopes(self.system, t, y, self.work, out)
         value = float(loss(self.system, self.work))
         gradient = float(collocation.gradient_norm(self.system, self.work))
-        return Steps(*(np.array([x]) for x in (t, y, value, gradient)))
+        return t, y, value, gradient
 
     @property
     def cost(self) -> dict[str, int]:
@@ -245,7 +270,8 @@ class SciPyStepper:
         slopes(self.system, self.t, self.y, self.work, out)
         self.value = float(loss(self.system, self.work))
         scale(self.system, self.t, self.y, self.work, self.value, out)
-        return self.tolerance.step * out
+        # While the students are small, the rounding of what moves them is not.
+        return np.maximum(self.tolerance.step * out, ROUNDING if self.system.early else 0.0)
 
     def advance(
         self, t_end: float, near: float, watch: float, most: int = CHUNK
@@ -283,8 +309,9 @@ class SciPyStepper:
         self.t = t_end if final else self._time(self.solver.t)
         self.y = np.array(self.solver.y, dtype=float)
         self._set_bound(self._bound())
-        gradient = float(collocation.gradient_norm(self.system, self.work))
-        taken.append((self.t, self.y, self.value, gradient))
+        beyond = float(magnified(self.system, self.t))
+        gradient = float(collocation.gradient_norm(self.system, self.work)) / beyond**2
+        taken.append((self.t, self.y, self.value / beyond / beyond / beyond, gradient))
         if final:
             return REACHED
         code = int(collocation.look(self.system, self.work, near, self.value))

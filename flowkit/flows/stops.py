@@ -73,6 +73,8 @@ def user_stops(events: Any, students: Callable[[float, Path], Array]) -> list[St
     """Stops from functions event(t, w) with SciPy's attributes `terminal` and `direction`."""
     if events is None:
         return []
+    if not callable(events) and not isinstance(events, list | tuple):
+        raise ValueError(f"events: expected functions of (t, w), got {events!r}")
     listed = [events] if callable(events) else list(events)
     stops = []
     for i, event in enumerate(listed):

@@ -23,7 +23,7 @@ FORMAT = "flowkit-flow-2"
 PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost")
 PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
 GROUPS = ("sizes", "facing", "centred")
-SCALARS = ("mean", "kink_weight", "mode", "pivot", "power", "tau", "start")
+SCALARS = ("mean", "kink_weight", "mode", "pivot", "early", "power", "tau", "start")
 
 
 def write(file: FilePath, setting: Setting, path: Path, known: dict[str, Array]) -> None:

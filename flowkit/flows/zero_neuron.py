@@ -26,6 +26,8 @@ EPS = 2.0**-52
 FORGOTTEN = 1e-18
 RANGE = 1e-145  # of ‖v‖: below it squares leave the range of doubles
 LOST = 30.0  # times the rounding of the pulls on it
+MOST = 3000  # evaluations of the pull in the search for the end of a fall
+SOON = 1e-4  # of the time in which r decays
 TOGETHER = 1.001  # of the time left: neurons that were released as equals die as equals
 
 
@@ -106,6 +108,10 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
 
     def local(_: float, state: Array) -> Array:
         """d(u, ln ρ, elapsed/ρ₀)/dσ with dσ = dt/ρ."""
+        nonlocal calls
+        calls += 1
+        if calls > MOST:
+            raise ValueError("the pull is rounding")
         gamma, tangent = pulls(state)
         return np.concatenate([-tangent, [-gamma, np.exp(state[-2])]])
 
@@ -117,21 +123,35 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
         gamma, tangent = pulls(state)
         return float(np.linalg.norm(tangent) - 1e-6 * abs(gamma))
 
-    turns_back.terminal = settled.terminal = True  # type: ignore[attr-defined]
+    calls = 0
+    patience = SOON / (system.sizes.sum() * system.mean) / norm
+
+    def lasts(_: float, state: Array) -> float:
+        """Positive once the others have had time to move: it is too early to tell."""
+        return float(state[-1] - patience)
+
+    for event in (turns_back, settled, lasts):
+        event.terminal = True  # type: ignore[attr-defined]
     state: Array = np.append(unit, [0.0, 0.0])
     if turns_back(0.0, state) <= 0:
         return None
     if settled(0.0, state) > 0:
         horizon = 1e12 / np.linalg.norm(system.teachers)
-        events = [turns_back, settled]
-        result = solve_ivp(
-            local, (0, horizon), state, method="LSODA", rtol=1e-9, atol=1e-12, events=events
-        )
+        events = [turns_back, settled, lasts]
+        try:
+            result = solve_ivp(
+                local, (0, horizon), state, method="LSODA", rtol=1e-9, atol=1e-12, events=events
+            )
+        except ValueError:  # γ is rounding: no end, or an event that cannot be bracketed
+            return None
         state = result.y[:, -1]
         if not len(result.t_events[1]):
             return None
     # From here on the fall is straight, at the speed γ.
-    return float(norm * (state[-1] + np.exp(state[-2]) / pulls(state)[0]))
+    gamma = pulls(state)[0]
+    if not gamma > TINY:
+        return None
+    return float(norm * (state[-1] + np.exp(state[-2]) / gamma))
 
 
 def dying(system: System, r: Array, w: Array) -> tuple[list[int], float] | None:
@@ -148,7 +168,9 @@ def dying(system: System, r: Array, w: Array) -> tuple[list[int], float] | None:
     return [i for remaining, i in fates if remaining <= TOGETHER * first], first
 
 
-def fading(system: System, r: Array, w: Array, loss: float) -> tuple[int, bool] | None:
+def fading(
+    system: System, r: Array, w: Array, w_dot: Array, loss: float
+) -> tuple[int, bool] | None:
     """A student group too small to matter that never reaches zero; and whether it was lost.
 
     Opposite to v̄ and once all the others face v̄, ẇ = −mean w: it decays like an exponential, until
@@ -156,8 +178,10 @@ def fading(system: System, r: Array, w: Array, loss: float) -> tuple[int, bool] 
     """
     size = np.abs(w).max(axis=1)
     small = (system.facing < 0) & (size < FORGOTTEN * np.sqrt(max(loss, 0.0)))
-    floor = np.maximum(LOST * _rounding(system, r, w), RANGE * np.linalg.norm(system.teachers))
-    lost = (size < floor) & (np.abs(w).max() > RANGE)
+    rounding = LOST * _rounding(system, r, w)
+    lost = size < np.maximum(rounding, RANGE * np.linalg.norm(system.teachers))
+    # One that is driven by more than its own decay and rounding is only beginning.
+    lost &= np.abs(w_dot).max(axis=1) <= size + rounding
     found = np.flatnonzero(small | lost)
     return (int(found[0]), not small[found[0]]) if found.size else None
 
