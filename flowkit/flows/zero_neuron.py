@@ -98,6 +98,7 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
     rest = Others(*without(system, r, w, i))
     norm = float(np.linalg.norm(w[i] / np.abs(w[i]).max()) * np.abs(w[i]).max())
     unit = w[i] / norm
+    calls = 0
 
     def pulls(state: Array) -> tuple[float, Array]:
         """γ and ∇γ along the sphere."""
@@ -123,7 +124,6 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
         gamma, tangent = pulls(state)
         return float(np.linalg.norm(tangent) - 1e-6 * abs(gamma))
 
-    calls = 0
     patience = SOON / (system.sizes.sum() * system.mean) / norm
 
     def lasts(_: float, state: Array) -> float:
