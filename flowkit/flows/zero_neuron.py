@@ -26,6 +26,7 @@ EPS = 2.0**-52
 FORGOTTEN = 1e-18
 RANGE = 1e-145  # of ‖v‖: below it squares leave the range of doubles
 LOST = 30.0  # times the rounding of the pulls on it
+STARTS = 64  # directions of students that a search for the smallest γ looks at
 MOST = 3000  # evaluations of the pull in the search for the end of a fall
 SOON = 1e-4  # of the time in which r decays
 TOGETHER = 1.001  # of the time left: neurons that were released as equals die as equals
@@ -237,16 +238,17 @@ def weakest(system: System, r: Array, w: Array) -> tuple[float, Array]:
 
     A neuron at zero leaves it once this is negative.
 
-    On either side of v̄ the search starts from the best of v̄, every student and −r, in tangent
-    coordinates scaled by the largest angle: near the minimum of the loss γ is small, and may change
-    sign, only within that angle of ±v̄.
+    On either side of v̄ the search starts from the best of v̄, the students (64 of many) and −r, in
+    tangent coordinates scaled by the largest angle: near the minimum of the loss γ is small, and
+    may change sign, only within that angle of ±v̄.
     """
     from scipy.optimize import minimize
 
     others = Others(system, r, w)
     units = others.units[: len(w)] * system.facing[:, None]
     spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY)
-    tilted = np.vstack([units, -r / max(np.linalg.norm(r), TINY)])
+    some = units[:: max(1, len(units) // STARTS)]
+    tilted = np.vstack([some, -r / max(np.linalg.norm(r), TINY)])
     best = (np.inf, np.zeros(w.shape[1]))
     for side in (1.0, -1.0):
         facing = tilted[side * tilted[:, 0] > 0.1]
