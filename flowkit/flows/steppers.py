@@ -135,7 +135,7 @@ def _radau_at(system: System, known: Steps, t: float, tolerance: Tolerance) -> t
 
 
 class Structured:
-    """Radau IIA of 4 to 6 stages, implicit in one diagonal: `flowkit.flows.collocation`."""
+    """Radau IIA of 5 or 6 stages, implicit in one diagonal: `flowkit.flows.collocation`."""
 
     def __init__(
         self, system: System, t: float, y: Array, tolerance: Tolerance, first: float | None = None
