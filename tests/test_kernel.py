@@ -154,7 +154,7 @@ def settled(problem, w0, t=0.0, linear=False):
     setting = Setting.of(problem, np.array(w0, dtype=float), 1.0, 1e-8, "structured")
     sizes = np.array([len(group) for group in setting.members], dtype=float)
     weights = tuple(map(float, problem.weights))
-    whole = initial_system(setting.frame.teachers, sizes, weights, setting.w)
+    whole = initial_system(setting.frame.teachers, sizes, weights)
     system, r = fitted(whole, t, setting.r, setting.w, linear)
     return setting, system, r
 

@@ -32,6 +32,7 @@ from flowkit.flows.coordinates import (
     decode,
     directions,
     distance,
+    front,
     growth,
     later,
     loss,
@@ -155,7 +156,6 @@ class Solver(NamedTuple):
     slopes: Array
     image: Array
     inverses: Array
-    filters: Array
     start: Array
     scale: Array
     previous: Array
@@ -177,7 +177,6 @@ def solver(system: System, nodes: Tableau) -> Solver:
         np.empty((stages, length)),
         np.empty((stages, length)),
         np.empty((count + 2, stages, stages)),
-        np.ones(count + 1),
         np.empty(length),
         np.ones(length),
         np.empty((stages + 1, length)),
@@ -237,12 +236,8 @@ def _prepare(
     """Inverses of I − Δ a diag(L): r, each student across the axis, those behind along it."""
     stages = len(nodes.c)
     matrix = np.empty((stages, stages))
-    facing = 0.0
-    for i in range(len(system.sizes)):
-        if system.facing[i] > 0:
-            facing += system.sizes[i]
-    fast = facing * system.mean * system.tau
-    behind = (system.sizes.sum() - facing) * system.mean * system.tau
+    fast = front(system) * system.mean * system.tau
+    behind = 1 - fast  # τ is 1/(n mean)
     for i in range(len(own) + 2):
         for k in range(stages):
             if i == len(own) + 1:
@@ -257,6 +252,19 @@ def _prepare(
                 matrix[j, k] = -dx * nodes.a[j, k] * rate
             matrix[k, k] += 1.0
         _inverse(matrix, solve.inverses[i])
+
+
+@vectorised
+def _pass(inverse: Array, image: Array, p: int, column: Array) -> None:
+    """The stages of component p through an inverse."""
+    stages = len(column)
+    for j in range(stages):
+        column[j] = image[j, p]
+    for j in range(stages):
+        total = 0.0
+        for k in range(stages):
+            total += inverse[j, k] * column[k]
+        image[j, p] = total
 
 
 @vectorised
@@ -277,13 +285,7 @@ def _update(
     column = np.empty(stages)
     if system.mode == POWER:
         for p in range(1 if system.early else 0, dim):
-            for j in range(stages):
-                column[j] = solve.image[j, p]
-            for j in range(stages):
-                total = 0.0
-                for k in range(stages):
-                    total += solve.inverses[0, j, k] * column[k]
-                solve.image[j, p] = total
+            _pass(solve.inverses[0], solve.image, p, column)
     width = dim - 1 if system.mode == POWER else dim
     along, first = dim - 1, across(system)
     for i in range(count):
@@ -291,23 +293,10 @@ def _update(
             continue
         along += 1
         if own[i] < 0:
-            block = solve.inverses[i + 1]
             for p in range(first, first + width):
-                for j in range(stages):
-                    column[j] = solve.image[j, p]
-                for j in range(stages):
-                    total = 0.0
-                    for k in range(stages):
-                        total += block[j, k] * column[k]
-                    solve.image[j, p] = total
+                _pass(solve.inverses[i + 1], solve.image, p, column)
             if system.facing[i] < 0:
-                for j in range(stages):
-                    column[j] = solve.image[j, along]
-                for j in range(stages):
-                    total = 0.0
-                    for k in range(stages):
-                        total += solve.inverses[count + 1, j, k] * column[k]
-                    solve.image[j, along] = total
+                _pass(solve.inverses[count + 1], solve.image, along, column)
         first += width
 
 
@@ -429,17 +418,12 @@ def _own_rates(system: System, t: float, work: Work, own: Array) -> None:
     The curvature is between one (orthogonal to the pair) and two (in its plane) times this sum.
     Those behind also decay together, by themselves.
     """
-    pace = system.tau * growth(system, t)
-    if system.mode == LINEAR:
-        pace = system.tau
-    behind = 0.0
-    for i in range(len(own)):
-        if system.facing[i] < 0:
-            behind += system.sizes[i]
+    pace = system.tau * (1.0 if system.mode == LINEAR else growth(system, t))
+    behind = 1 / system.tau - front(system) * system.mean
     for i in range(len(own)):
         rate = 1.5 * system.kink_weight * max(work.stiffness[i], 0.0) / max(work.norms[i], TINY)
         if system.facing[i] < 0:
-            rate += behind * system.mean
+            rate += behind
         own[i] = min(0.0, system.power - pace * rate)
 
 
@@ -471,8 +455,22 @@ def gradient_norm(system: System, work: Work) -> float:
 
 
 @compiled
+def measured(system: System, t: float, work: Work, value: float) -> tuple[float, float]:
+    """L and ‖∇L‖ at t, `value` being L of `work`: beyond FARTHEST that is a magnified picture."""
+    beyond = magnified(system, t)
+    gradient = gradient_norm(system, work) / beyond / beyond
+    return value / beyond / beyond / beyond, gradient
+
+
+@compiled
 def _step_error(
-    system: System, nodes: Tableau, dx: float, own: Array, first: Array, solve: Solver
+    system: System,
+    nodes: Tableau,
+    dx: float,
+    own: Array,
+    damped: float,
+    first: Array,
+    solve: Solver,
 ) -> float:
     """Δ/(s + 1) times the defect of the polynomial at the left end, damped where F is fast."""
     stages, length = solve.stages.shape
@@ -481,20 +479,18 @@ def _step_error(
     defect = solve.residual_before  # free after the stages
     for p in range(length):
         defect[p] = part * first[p]
-        if p < dim:
-            defect[p] *= solve.filters[0]
     for k in range(stages):
         for p in range(length):
-            factor = solve.filters[0] if p < dim else 1.0
-            defect[p] -= part * nodes.left[k] * factor * solve.slopes[k, p]
+            defect[p] -= part * nodes.left[k] * solve.slopes[k, p]
+    for p in range(dim):
+        defect[p] *= damped
     width = dim - 1 if system.mode == POWER else dim
-    along, at = dim, across(system)
+    at = across(system)
     for i in range(count):
         if i != system.pivot:
             for p in range(at, at + width):
                 defect[p] *= 1 / (1 - part * own[i])
             at += width
-            along += 1
     return _norm(defect[:length], solve.judged)
 
 
@@ -627,16 +623,12 @@ def advance(
                 for j in range(stages):
                     copy(y, solve.stages[j])
             _prepare(system, nodes, times, dx, own, solve)
+            damped = 1.0
             if system.mode == POWER:
-                rate = 0.0
-                for i in range(len(system.sizes)):
-                    if system.facing[i] > 0:
-                        rate += system.sizes[i] * system.mean * system.tau * growth(system, t)
-                solve.filters[0] = 1 / (1 + dx / order * rate)
-            else:
-                solve.filters[0] = 1.0
+                rate = front(system) * system.mean * system.tau * growth(system, t)
+                damped = 1 / (1 + dx / order * rate)
             for p in range(length):
-                noise = dx * solve.noise[p] * (solve.filters[0] if p < dim else 1.0)
+                noise = dx * solve.noise[p] * (damped if p < dim else 1.0)
                 solve.solved[p] = 1 / (solve.scale[p] + noise / accuracy)
                 solve.judged[p] = 1 / (solve.scale[p] + noise / tolerance)
             done = _solve_stages(system, nodes, times, dx, own, accuracy, work, solve)
@@ -650,7 +642,7 @@ def advance(
                 # `work` has moved to a stage; the rates and limits are those of the start.
                 slopes(system, t, y, work, first)
                 continue
-            error = _step_error(system, nodes, dx, own, first, solve) / tolerance
+            error = _step_error(system, nodes, dx, own, damped, first, solve) / tolerance
             factor = 0.9 * max(error, 1e-12) ** (-1 / order)
             if error > 1:
                 dx *= max(0.1, factor)
@@ -684,10 +676,7 @@ def advance(
         trace.counts[1] += 1
         trace.t[taken] = t
         copy(y, trace.y[taken])
-        # Beyond FARTHEST `work` holds a magnified picture.
-        beyond = magnified(system, t)
-        trace.loss[taken] = value / beyond / beyond / beyond
-        trace.gradient[taken] = gradient_norm(system, work) / beyond / beyond
+        trace.loss[taken], trace.gradient[taken] = measured(system, t, work, value)
         taken += 1
         if final:
             code = REACHED

@@ -288,6 +288,16 @@ def directions(system: System, work: Work) -> None:
 
 
 @compiled
+def _behind(system: System, work: Work, p: int) -> float:
+    """b_p, the sum over the students behind."""
+    total = 0.0
+    for i in range(len(system.sizes)):
+        if system.facing[i] < 0:
+            total += system.sizes[i] * work.w[i, p]
+    return total
+
+
+@compiled
 def velocity(system: System, work: Work) -> None:
     """ṙ and ẇ from r, w and g: ẇ = −mean (its side's sum) − odd (the other's) − kink_weight g."""
     count, dim = work.w.shape
@@ -295,10 +305,7 @@ def velocity(system: System, work: Work) -> None:
     facing = front(system)
     for p in range(dim):
         work.r_dot[p] = 0.0
-        behind = 0.0
-        for i in range(count):
-            if system.facing[i] < 0:
-                behind += system.sizes[i] * work.w[i, p]
+        behind = _behind(system, work, p)
         near = -system.mean * work.r[p] - odd * behind
         far = -odd * work.r[p] - system.mean * behind
         for i in range(count):
@@ -312,14 +319,10 @@ def velocity(system: System, work: Work) -> None:
 @compiled
 def loss(system: System, work: Work) -> float:
     """L of the state in `work`, whose directions are known."""
-    count, dim = work.w.shape
     odd = system.mean - 0.5 * system.kink_weight
     value = 0.0
-    for p in range(dim):
-        behind = 0.0
-        for i in range(count):
-            if system.facing[i] < 0:
-                behind += system.sizes[i] * work.w[i, p]
+    for p in range(len(work.r)):
+        behind = _behind(system, work, p)
         r = work.r[p]
         value += 0.5 * system.mean * (r * r + behind * behind) + odd * r * behind
     return value + system.kink_weight * remainder(work.offsets, work.weights)
@@ -410,6 +413,14 @@ def distance(system: System, t: float, t_end: float) -> float:
     if system.mode == LINEAR or system.power == 0:
         return (t_end - t) / system.tau
     return log1p((t_end - t) / (system.tau + t))
+
+
+@compiled
+def pace(system: System, t: float) -> float:
+    """dt/dx."""
+    if system.mode == LINEAR or system.power == 0:
+        return system.tau
+    return system.tau + t
 
 
 @compiled

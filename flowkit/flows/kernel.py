@@ -109,6 +109,17 @@ def _remainder(z: float) -> float:
 
 
 @vectorised
+def _weigh(angle: Array, defect: Array, weights: Array) -> tuple[float, float]:
+    """Σ c‖b‖ u and Σ c‖b‖ q of a row; `angle` becomes c‖b‖ q."""
+    own, turn = 0.0, 0.0
+    for j in range(len(weights)):
+        own += defect[j] * weights[j]
+        angle[j] *= weights[j]
+        turn += angle[j]
+    return own, turn
+
+
+@vectorised
 def pull_few(units: Array, offsets: Array, weights: Array, g: Array, stiffness: Array) -> None:
     total, dim = offsets.shape
     z, angle, defect = np.empty(total), np.empty(total), np.empty(total)
@@ -122,11 +133,7 @@ def pull_few(units: Array, offsets: Array, weights: Array, g: Array, stiffness: 
             z[j] = min(0.25 * square, 1.0)
             largest = max(largest, z[j])
         angle_and_defect(z, largest, angle, defect)
-        own, turn = 0.0, 0.0
-        for j in range(total):
-            own += defect[j] * weights[j]
-            angle[j] *= weights[j]
-            turn += angle[j]
+        own, turn = _weigh(angle, defect, weights)
         stiffness[i] = own + turn
         for p in range(dim):
             sideways = 0.0
@@ -155,11 +162,7 @@ def _pull_many(units: Array, offsets: Array, weights: Array, g: Array, stiffness
         largest = min(0.25 * (sqrt(square[i]) + sqrt(widest)) ** 2, 1.0)
         angle = gram[i]  # overwritten row by row
         angle_and_defect(z, largest, angle, defect)
-        own, turn = 0.0, 0.0
-        for j in range(total):
-            own += defect[j] * weights[j]
-            angle[j] *= weights[j]
-            turn += angle[j]
+        own, turn = _weigh(angle, defect, weights)
         stiffness[i] = own + turn
         for p in range(dim):
             g[i, p] = own * units[i, p] + turn * offsets[i, p]

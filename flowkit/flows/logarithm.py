@@ -52,7 +52,7 @@ def _linear(system: System, y: Array, t: float) -> float:
     if largest == 0:
         return -np.inf
     square = 0.5 * system.mean * float((y[:dim] / largest) @ (y[:dim] / largest))
-    exponent = -system.sizes.sum() * system.mean * (t - system.start)
+    exponent = -(t - system.start) / system.tau
     work = workspace(system)
     decode(system, t, np.ascontiguousarray(y), 1.0, work.r, work.w)
     directions(system, work)

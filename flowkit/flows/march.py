@@ -20,14 +20,14 @@ from flowkit.flows.collocation import (
     SWITCH,
     TURNED,
     UNEVEN,
-    gradient_norm,
 )
-from flowkit.flows.coordinates import LINEAR, POWER, System, encode, loss, size
+from flowkit.flows.coordinates import LINEAR, POWER, System, encode, size
 from flowkit.flows.kernel import polar, remainder
-from flowkit.flows.path import Happening, Path, Piece, state_of, work_at
-from flowkit.flows.steppers import Stepper, Steps, make
+from flowkit.flows.path import Happening, Path, Piece, state_of
+from flowkit.flows.steppers import Stepper, Steps, make, step_at
 from flowkit.flows.stops import Stop, first_stop
 from flowkit.flows.threads import single_thread
+from flowkit.problems import pairs
 
 Array = np.ndarray
 
@@ -63,8 +63,8 @@ class Limits:
     stops: list[Stop] = field(default_factory=list)
 
 
-def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float], w: Array) -> System:
-    """All students facing, POWER; the pivot is the largest group."""
+def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float]) -> System:
+    """All students facing, POWER, without a pivot: `fitted` finds it."""
     mean, kink_weight = weights
     sizes = np.asarray(sizes, dtype=float)
     tau = 1 / (sizes.sum() * mean)
@@ -83,7 +83,7 @@ def fitted(
     With several teachers everybody counts as facing.
     """
     facing = system.facing.copy()
-    norms = np.array([np.linalg.norm(x / m) * m for x in w if (m := np.abs(x).max())])
+    norms, _ = pairs.polar(w)
     if len(system.teachers) == 1:
         cosine = w[:, 0] / norms
         facing[cosine < BEHIND] = -1.0
@@ -91,11 +91,10 @@ def fitted(
     r = r + (system.sizes * (facing - system.facing) / 2) @ w
     centred = ((facing > 0) & (norms > UNEVEN * norms.mean())).astype(float)
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
-    mode = LINEAR if linear and centred.all() else POWER
     tau = 1 / (system.sizes.sum() * system.mean)
     size_v = float(np.linalg.norm(system.teachers[0]))
     early = int(pivot >= 0 and len(system.teachers) == 1 and norms.max() < 0.2 * GROWN * size_v)
-    mode = POWER if early else mode
+    mode = LINEAR if linear and centred.all() and not early else POWER
     fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode, "early": early}
     return system._replace(start=t, tau=tau, **fit), r
 
@@ -140,7 +139,8 @@ class March:
         y = np.empty(size(system))
         encode(system, t, np.ascontiguousarray(r), np.ascontiguousarray(w), y)
         method = "Radau" if stiff and len(y) <= DENSE else self.path.method
-        piece = Piece(system, alive, method, self._first(system, t, y))
+        first = step_at(system, t, y) if alive else _nothing(system, t, y)
+        piece = Piece(system, alive, method, first)
         self.path.pieces.append(piece)
         if not alive:
             self._stand_still(piece)
@@ -154,21 +154,14 @@ class March:
             for name, value in stepper.cost.items():
                 self.path.cost[name] = self.path.cost.get(name, 0) + value
 
-    def _first(self, system: System, t: float, y: Array) -> Steps:
-        if not len(system.sizes):
-            value, slope = _loss_of_nothing(system), 0.0
-        else:
-            work = work_at(system, t, y)
-            value, slope = float(loss(system, work)), float(gradient_norm(system, work))
-        return Steps(np.array([t]), y[None, :].copy(), np.array([value]), np.array([slope]))
-
     def _steps(self, piece: Piece, stepper: Stepper) -> Start | None:
         dead = self._dead(piece)
         size_v = float(np.linalg.norm(piece.system.teachers))
         near = zero_neuron.NEAR * size_v
         while True:
             watch = self._watch(piece) if dead else np.inf
-            code, steps = stepper.advance(self.t_max, near, watch, self._left(stepper))
+            most = max(1, self.limits.steps - self._taken(stepper))
+            code, steps = stepper.advance(self.t_max, near, watch, most)
             known = len(piece.t)
             piece.extend(steps)
             if len(steps.t):
@@ -303,14 +296,12 @@ class March:
         if self.save:
             self.save()
 
-    def _left(self, stepper: Stepper) -> int:
-        """Steps that may still be taken, at least one."""
-        taken = self.path.cost.get("steps", 0) + stepper.cost["steps"]
-        return max(1, self.limits.steps - taken)
+    def _taken(self, stepper: Stepper) -> int:
+        """Steps so far."""
+        return int(self.path.cost.get("steps", 0) + stepper.cost["steps"])
 
     def _exhausted(self, stepper: Stepper) -> bool:
-        taken = self.path.cost.get("steps", 0) + stepper.cost["steps"]
-        t = self.path.end
+        taken, t = self._taken(stepper), self.path.end
         if taken >= self.limits.steps:
             self._stop("step limit", f"{taken} steps taken by t = {t:.6g}")
         elif time.monotonic() - self.began >= self.limits.seconds:
@@ -323,11 +314,12 @@ class March:
         self.path.status, self.path.message = status, message
 
 
-def _loss_of_nothing(system: System) -> float:
-    """½ E (Σ σ(v·x))²: every neuron is at zero."""
+def _nothing(system: System, t: float, y: Array) -> Steps:
+    """Every neuron is at zero: L = ½ E (Σ σ(v·x))²."""
     k, dim = system.teachers.shape
     norms, units, offsets = np.empty(k), np.empty((k, dim)), np.empty((k, dim))
     polar(system.teachers, np.ones(k), norms, units, offsets)
     total = system.teachers.sum(axis=0)
-    pairs = system.kink_weight * remainder(offsets, norms)
-    return float(0.5 * system.mean * (total @ total) + pairs)
+    linear = 0.5 * system.mean * (total @ total)
+    value = linear + system.kink_weight * remainder(offsets, norms)
+    return Steps(np.array([t]), np.array([y]), np.array([value]), np.zeros(1))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from flowkit.flows.coordinates import System, decode, workspace
+from flowkit.flows.coordinates import System, decode
 from flowkit.flows.steppers import Steps, between
 from flowkit.flows.threads import single_thread
 
@@ -132,12 +131,3 @@ def state_of(system: System, t: float, y: Array) -> tuple[Array, Array]:
     r, w = np.zeros(dim), np.zeros((len(system.sizes), dim))
     decode(system, t, np.asarray(y), 1.0, r, w)
     return r, w
-
-
-def work_at(system: System, t: float, y: Array) -> Any:
-    """A workspace with velocity and directions at (t, y)."""
-    from flowkit.flows.coordinates import slopes
-
-    work = workspace(system)
-    slopes(system, t, np.asarray(y), work, np.empty(len(y)))
-    return work

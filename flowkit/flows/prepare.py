@@ -83,7 +83,7 @@ class Setting:
         warm_up()
         sizes = np.array([len(group) for group in self.members], dtype=float)
         weights = tuple(map(float, self.problem.weights))
-        whole = initial_system(self.frame.teachers, sizes, weights, self.w)  # type: ignore[arg-type]
+        whole = initial_system(self.frame.teachers, sizes, weights)  # type: ignore[arg-type]
         end = self.t_max if t_max is None else t_max
         march = March(whole, path, end, limits or Limits(), report, save)
         return march.resume() if path.pieces else march.run(self.r, self.w)
@@ -101,7 +101,7 @@ class Setting:
 def warm_up() -> None:
     """Compile, or load what was compiled before, on the smallest of flows; once per process."""
     teachers, w = np.array([[1.0, 0.0]]), np.array([[1.0, 0.1], [1.0, -0.2]])
-    system = initial_system(teachers, np.ones(2), (0.5, 1.0), w)
+    system = initial_system(teachers, np.ones(2), (0.5, 1.0))
     path = Path("structured", 1e-6)
     with announced():
         March(system, path, 1e-3).run(w.sum(axis=0) - teachers[0], w)

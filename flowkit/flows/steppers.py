@@ -15,7 +15,7 @@ from flowkit.flows.coordinates import (
     distance,
     later,
     loss,
-    magnified,
+    pace,
     scale,
     slopes,
     workspace,
@@ -50,6 +50,14 @@ class Steps(NamedTuple):
     y: Array
     loss: Array
     gradient: Array
+
+
+def step_at(system: System, t: float, y: Array) -> Steps:
+    """One entry: the state y at t, its loss and ‖∇L‖."""
+    work = workspace(system)
+    slopes(system, t, y, work, np.empty(len(y)))
+    value, gradient = collocation.measured(system, t, work, loss(system, work))
+    return Steps(np.array([t]), np.array([y]), np.array([value]), np.array([gradient]))
 
 
 class Stepper(Protocol):
@@ -137,15 +145,13 @@ def _radau_at(system: System, known: Steps, t: float, tolerance: Tolerance) -> t
 class Structured:
     """Radau IIA of 5 or 6 stages, implicit in one diagonal: `flowkit.flows.collocation`."""
 
-    def __init__(
-        self, system: System, t: float, y: Array, tolerance: Tolerance, first: float | None = None
-    ) -> None:
+    def __init__(self, system: System, t: float, y: Array, tolerance: Tolerance) -> None:
         self.system, self.tolerance = system, tolerance
         self.work = workspace(system)
         self.nodes = collocation.tableau(tolerance.stages)
         self.solver = collocation.solver(system, self.nodes)
         self.y = np.array(y, dtype=float)
-        self.control = np.array([t, self._first(t) if first is None else first, 0.0])
+        self.control = np.array([t, self._first(t), 0.0])
         self.counts = np.zeros(5, dtype=np.int64)
         neurons, dim = len(system.sizes), system.teachers.shape[1]
         pairs = 30.0 * tolerance.stages * neurons**2 * dim
@@ -158,12 +164,7 @@ class Structured:
         moving = speed > 0
         norms = self.work.norms[: len(speed)]
         shortest = (norms[moving] / speed[moving]).min(initial=np.inf)
-        return float(min(FIRST, FIRST_CHANGE * shortest / self.pace(t)))
-
-    def pace(self, t: float) -> float:
-        """dt/dx."""
-        linear = self.system.mode == LINEAR or self.system.power == 0
-        return self.system.tau + (0.0 if linear else t)
+        return float(min(FIRST, FIRST_CHANGE * shortest / pace(self.system, t)))
 
     def restart(self, t: float, y: Array, t_end: float) -> None:
         """Begin again at (t, y), with a step that reaches t_end if its error allows."""
@@ -196,10 +197,7 @@ class Structured:
         start, out = float(self.control[0]), np.empty(len(self.y))
         slopes(self.system, start, self.y, self.work, out)
         y = self.y + float(distance(self.system, start, t)) * out
-        slopes(self.system, t, y, self.work, out)
-        value = float(loss(self.system, self.work))
-        gradient = float(collocation.gradient_norm(self.system, self.work))
-        return t, y, value, gradient
+        return tuple(column[0] for column in step_at(self.system, t, y))
 
     @property
     def cost(self) -> dict[str, int]:
@@ -231,11 +229,9 @@ class SciPyStepper:
         self.work = workspace(system)
         self.t, self.y = t, np.array(y, dtype=float)
         self.steps = 0
-        self.linear = system.mode == LINEAR or system.power == 0
         begin, end = (t, t_end) if self.in_time else (0.0, distance(system, t, t_end))
         if first is None:
-            first = min(end - begin, FIRST * (self.pace(t) if self.in_time else 1.0))
-        self.end = end
+            first = min(end - begin, FIRST * (pace(system, t) if self.in_time else 1.0))
         settings = {"rtol": tolerance.step, "atol": self._bound(), "jac": self._jacobian}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -247,10 +243,6 @@ class SciPyStepper:
         if method == "LSODA":
             self.solver._lsoda_solver._integrator.rtol = 0.0
 
-    def pace(self, t: float) -> float:
-        """dt/dx."""
-        return self.system.tau + (0.0 if self.linear else t)
-
     def _time(self, x: float) -> float:
         return x if self.in_time else float(later(self.system, self.start, x))
 
@@ -258,12 +250,12 @@ class SciPyStepper:
         out = np.empty(len(y))
         t = self._time(x)
         slopes(self.system, t, np.ascontiguousarray(y), self.work, out)
-        return out / self.pace(t) if self.in_time else out
+        return out / pace(self.system, t) if self.in_time else out
 
     def _jacobian(self, x: float, y: Array) -> Array:
         t = self._time(x)
         out = jacobian(self.system, t, np.ascontiguousarray(y), self.work)
-        return out / self.pace(t) if self.in_time else out
+        return out / pace(self.system, t) if self.in_time else out
 
     def _bound(self) -> Array:
         out = np.empty(len(self.y))
@@ -298,7 +290,7 @@ class SciPyStepper:
     ) -> int:
         limit = 0.8 * float(collocation.shrinking_time(self.system, self.work))
         if self.system.mode == LINEAR and self.value > 0:
-            limit = min(limit, 2 / (self.system.sizes.sum() * self.system.mean))
+            limit = min(limit, 2 * self.system.tau)
         if not self.in_time:
             limit = float(distance(self.system, self.t, self.t + limit))
         message = self._take(max(limit, TINY_STEP * abs(self.solver.t)))
@@ -309,9 +301,8 @@ class SciPyStepper:
         self.t = t_end if final else self._time(self.solver.t)
         self.y = np.array(self.solver.y, dtype=float)
         self._set_bound(self._bound())
-        beyond = float(magnified(self.system, self.t))
-        gradient = float(collocation.gradient_norm(self.system, self.work)) / beyond**2
-        taken.append((self.t, self.y, self.value / beyond / beyond / beyond, gradient))
+        measured = collocation.measured(self.system, self.t, self.work, self.value)
+        taken.append((self.t, self.y, *measured))
         if final:
             return REACHED
         code = int(collocation.look(self.system, self.work, near, self.value))

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from flowkit.flows.collocation import gradient_norm
-from flowkit.flows.path import Happening, Path, Piece, work_at
-from flowkit.flows.steppers import Steps
+from flowkit.flows.path import Happening, Path, Piece
+from flowkit.flows.steppers import step_at
 
 Array = np.ndarray
 TINY = 1e-300
@@ -62,8 +61,8 @@ def gradient_stop(value: float) -> Stop:
     """Stop where ‖∇L‖ has fallen to `value`."""
 
     def excess(t: float, path: Path) -> float:
-        piece, y = path.at(t)
-        norm = float(gradient_norm(piece.system, work_at(piece.system, t, y)))
+        ((_, steps),) = path.sample(np.array([t]))
+        norm = float(steps.gradient[0])
         return log(max(norm, TINY)) - log(value)
 
     return Stop("gradient", excess, 1, -1.0, "gradient reached")
@@ -140,10 +139,5 @@ def _zero(stop: Stop, path: Path, low: float, high: float) -> float:
 def _cut(path: Path, piece: Piece, t: float) -> None:
     """End the piece at t."""
     _, y = path.at(t)
-    keep = int(np.searchsorted(piece.t, t))
-    from flowkit.flows.coordinates import loss
-
-    work = work_at(piece.system, t, y)
-    value, slope = float(loss(piece.system, work)), float(gradient_norm(piece.system, work))
-    piece.keep(max(keep, 0))
-    piece.extend(Steps(np.array([t]), np.array(y)[None, :], np.array([value]), np.array([slope])))
+    piece.keep(int(np.searchsorted(piece.t, t)))
+    piece.extend(step_at(piece.system, t, y))

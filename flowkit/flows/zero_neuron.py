@@ -16,6 +16,7 @@ import numpy as np
 
 from flowkit.flows.coordinates import System, directions, workspace
 from flowkit.flows.kernel import polar, pull_few
+from flowkit.problems import pairs
 
 Array = np.ndarray
 
@@ -36,11 +37,11 @@ class Others:
     """The pull of a system on a neuron at zero."""
 
     def __init__(self, system: System, r: Array, w: Array) -> None:
-        self.system, self.r, self.w = system, r, w
+        self.system, self.r = system, r
         work = workspace(system)
         work.w[:] = w
         directions(system, work)
-        self.norms, self.units = work.norms, work.units
+        self.units = work.units
         self.offsets, self.weights = work.offsets, work.weights
         self.behind = (system.sizes * (system.facing < 0)) @ w
 
@@ -51,10 +52,8 @@ class Others:
         linear: there the pulls nearly cancel.
         """
         system = self.system
-        side = np.where(u[:, 0] < 0, -1.0, 1.0)
+        side, units, offsets = _lines(u)
         count, dim = u.shape
-        norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
-        polar(np.ascontiguousarray(u), side, norms, units, offsets)
         g, stiffness = np.empty((count, dim)), np.empty(count)
         everything = np.vstack([offsets, self.offsets])
         weights = np.concatenate([np.zeros(count), self.weights])
@@ -67,14 +66,20 @@ class Others:
 
     def rounding(self, u: Array) -> Array:
         """Rounding (M,) of the pull in directions u (M, D), of any length."""
-        count, dim = u.shape
-        norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
-        side = np.where(u[:, 0] < 0, -1.0, 1.0)
-        polar(np.ascontiguousarray(u), side, norms, units, offsets)
+        _, _, offsets = _lines(u)
         mass = np.abs(self.weights)
         wide = np.einsum("ij,ij->i", offsets, offsets)
         spread = mass @ np.einsum("ij,ij->i", self.offsets, self.offsets)
         return np.asarray(EPS * (mass.sum() * wide + spread))
+
+
+def _lines(u: Array) -> tuple[Array, Array, Array]:
+    """±1 for directions u (M, D) that face v̄ or not, their facing ends, the offsets of those."""
+    side = np.where(u[:, 0] < 0, -1.0, 1.0)
+    count, dim = u.shape
+    norms, units, offsets = np.empty(count), np.empty((count, dim)), np.empty((count, dim))
+    polar(np.ascontiguousarray(u), side, norms, units, offsets)
+    return side, units, offsets
 
 
 def without(
@@ -97,8 +102,7 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
     from scipy.integrate import solve_ivp
 
     rest = Others(*without(system, r, w, i))
-    norm = float(np.linalg.norm(w[i] / np.abs(w[i]).max()) * np.abs(w[i]).max())
-    unit = w[i] / norm
+    (norm,), (unit,) = pairs.polar(w[i : i + 1])
     calls = 0
 
     def pulls(state: Array) -> tuple[float, Array]:

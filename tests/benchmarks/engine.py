@@ -96,7 +96,7 @@ def cvode(W0: np.ndarray, t_max: float, reference: flowkit.Flow) -> tuple[float,
     v = np.eye(W0.shape[1])[:1]
     setting = Setting.of(flowkit.TeacherStudent(v), W0, t_max, 1e-8, "structured")
     sizes = np.ones(len(setting.w))
-    whole = initial_system(setting.frame.teachers, sizes, (0.5, 1.0), setting.w)
+    whole = initial_system(setting.frame.teachers, sizes, (0.5, 1.0))
     system, r = fitted(whole, 0.0, setting.r, setting.w)
     y0 = np.empty(size(system))
     encode(system, 0.0, r, setting.w, y0)
