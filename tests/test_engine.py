@@ -136,13 +136,8 @@ def test_degenerate_start(case):
     """Ends in words, begins with the problem's loss, and never goes up."""
     problem, w0 = TeacherStudent(V), np.atleast_2d(DEGENERATE[case])
     flow = integrate(problem, w0, 1e4)
-    if case == "antiparallel":
-        # One of them fades for ever beside two that have learnt v: followed to L = 1e-50 or so.
-        assert flow.status in ("finished", "step limit")
-        assert flow.loss[-1] < 1e-40
-    else:
-        assert flow.status == "finished", flow.message
-        assert flow.t[-1] == 1e4
+    assert flow.status == "finished", flow.message
+    assert flow.t[-1] == 1e4
     loss = flow.loss
     assert np.isfinite(loss).all() and (loss >= 0).all()
     assert loss[0] == pytest.approx(problem.loss(w0), rel=1e-12, abs=0)

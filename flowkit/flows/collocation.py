@@ -422,6 +422,8 @@ def _own_rates(system: System, t: float, work: Work, own: Array) -> None:
     behind = 1 / system.tau - front(system) * system.mean
     for i in range(len(own)):
         rate = 1.5 * system.kink_weight * max(work.stiffness[i], 0.0) / max(work.norms[i], TINY)
+        if system.held[i] > 0:
+            rate = 0.0
         if system.facing[i] < 0:
             rate += behind
         own[i] = min(0.0, system.power - pace * rate)

@@ -51,6 +51,8 @@ class System(NamedTuple):
     centred : (n,)
         1 for the students that the mean is taken of; 0 behind, and for those that are too small
         to be kept as a difference from it.
+    held : (n,)
+        1 for a student behind that is held on the axis: it only fades, and no longer turns.
     teachers : (k, D)
     mean, kink_weight : float
         Weights of the activation.
@@ -68,6 +70,7 @@ class System(NamedTuple):
     sizes: Array
     facing: Array
     centred: Array
+    held: Array
     teachers: Array
     mean: float
     kink_weight: float
@@ -311,6 +314,8 @@ def velocity(system: System, work: Work) -> None:
         for i in range(count):
             rest = system.kink_weight * system.facing[i] * work.g[i, p]
             work.w_dot[i, p] = (near if system.facing[i] > 0 else far) - rest
+            if system.held[i] > 0 and p > 0:
+                work.w_dot[i, p] = 0.0
             if system.facing[i] > 0:
                 work.r_dot[p] -= system.sizes[i] * rest
         work.r_dot[p] += facing * near

@@ -71,7 +71,19 @@ def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float]) 
     power = 1.0 if len(teachers) == 1 else 0.0
     ones = np.ones(len(sizes))
     return System(
-        sizes, ones, ones, np.array(teachers), mean, kink_weight, POWER, -1, 0, power, tau, 0.0
+        sizes,
+        ones,
+        ones,
+        np.zeros(len(sizes)),
+        np.array(teachers),
+        mean,
+        kink_weight,
+        POWER,
+        -1,
+        0,
+        power,
+        tau,
+        0.0,
     )
 
 
@@ -194,7 +206,7 @@ class March:
         if code == NEAR_ZERO:
             value = float(piece.steps.loss[-1])
             change = self._death(here, work) or self._fading(here, work, value)
-            return change or self._straight(here, value)
+            return change or self._held(here, work)
         if code == TURNED:
             return self._refit(here)
         if code == SWITCH:
@@ -234,9 +246,13 @@ class March:
             self.path.lost = min(self.path.lost, at.t)
         return self._without(at, [i], Start(system, at.t, r, w, []), "fading-neuron", text)
 
-    def _straight(self, at: Start, value: float) -> Start | None:
-        w = zero_neuron.straight(at.system, at.r, at.w, value)
-        return None if w is None else self._refit(at._replace(w=w))
+    def _held(self, at: Start, work: Any) -> Start | None:
+        """The start with other students held on the axis; None if they stay the same."""
+        held = zero_neuron.held(at.system, work)
+        if (held == at.system.held).all():
+            return None
+        at.w[held > 0, 1:] = 0.0
+        return self._refit(at._replace(system=at.system._replace(held=held)))
 
     def _without(self, at: Start, out: list[int], rest: Start, kind: str, text: str) -> Start:
         self.path.watched = rest.t

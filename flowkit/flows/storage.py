@@ -22,7 +22,7 @@ Array = np.ndarray
 FORMAT = "flowkit-flow-2"
 PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost")
 PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
-GROUPS = ("sizes", "facing", "centred")
+GROUPS = ("sizes", "facing", "centred", "held")
 SCALARS = ("mean", "kink_weight", "mode", "pivot", "early", "power", "tau", "start")
 
 

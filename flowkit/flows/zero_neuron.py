@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowkit.flows.coordinates import System, directions, workspace
+from flowkit.flows.coordinates import System, Work, directions, workspace
 from flowkit.flows.kernel import polar, pull_few
 from flowkit.problems import pairs
 
@@ -26,6 +26,7 @@ EPS = 2.0**-52
 # A neuron behind that fades without reaching zero is given up when it is this small against √L.
 FORGOTTEN = 1e-18
 RANGE = 1e-145  # of ‖v‖: below it squares leave the range of doubles
+DRIVEN = 1e-3  # of its norm: pulls below it do not decide what becomes of a fading neuron
 LOST = 30.0  # times the rounding of the pulls on it
 STARTS = 64  # directions of students that a search for the smallest γ looks at
 MOST = 3000  # evaluations of the pull in the search for the end of a fall
@@ -91,6 +92,7 @@ def without(
         sizes=np.delete(system.sizes, i),
         facing=np.delete(system.facing, i),
         centred=np.delete(system.centred, i),
+        held=np.delete(system.held, i),
         pivot=-1,
     )
     part = (system.sizes[i] * (system.facing[i] > 0)) @ w[i]
@@ -191,19 +193,19 @@ def fading(
     return (int(found[0]), not small[found[0]]) if found.size else None
 
 
-def straight(system: System, r: Array, w: Array, loss: float) -> Array | None:
-    """Students with those behind put right on the axis whose tilt is no more than rounding.
+def held(system: System, work: Work) -> Array:
+    """1 for the students behind that only fade by now, (n,): their direction no longer matters.
 
-    Left as it is, a tilt that is amplified rounding grows until it is none.
+    Within the angle of the others it changes the loss by its norm, relatively, below rounding.  And
+    it is stiff: it turns at the rate of the angle over the norm, by pulls that cancel.
     """
-    tilt = np.abs(w[:, 1:]).max(axis=1, initial=0.0)
-    noisy = (tilt > 0) & (tilt < 30 * _rounding(system, r, w)) & (tilt < 1e-9 * np.sqrt(loss))
-    noisy &= system.facing < 0
-    if not noisy.any():
-        return None
-    rest = w.copy()
-    rest[noisy, 1:] = 0.0
-    return rest
+    tilt = np.linalg.norm(work.offsets, axis=1)
+    count = len(system.sizes)
+    norms, facing = work.norms[:count], system.facing > 0
+    widest = tilt[:count][facing].max(initial=0.0)
+    slight = (norms < EPS * work.norms[count]) & (tilt[:count] <= max(widest, EPS))
+    driven = system.kink_weight * np.abs(work.g[:, 0]) > DRIVEN * norms
+    return (~facing & slight & ~driven).astype(float)
 
 
 def _rounding(system: System, r: Array, w: Array) -> Array:
@@ -232,6 +234,7 @@ def release(
         sizes=np.concatenate([system.sizes, sizes]),
         facing=np.concatenate([system.facing, np.full(len(sizes), side)]),
         centred=np.concatenate([system.centred, np.zeros(len(sizes))]),
+        held=np.concatenate([system.held, np.zeros(len(sizes))]),
         pivot=-1,
     )
     return back, r + (sizes @ new if side > 0 else 0.0), np.vstack([w, new])
