@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "TeacherStudent": "flowkit.problems.teacher_student",
+    "PhaseRetrieval": "flowkit.problems.phase_retrieval",
     "ReLU": "symbolic.activations",
     "LeakyReLU": "symbolic.activations",
     "integrate": "flowkit.flows.run",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from flowkit.flows.flow import load as load
     from flowkit.flows.run import integrate as integrate
     from flowkit.flows.run import resume as resume
+    from flowkit.problems.phase_retrieval import PhaseRetrieval as PhaseRetrieval
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
     from flowkit.rates import fit_exponential as fit_exponential
     from flowkit.rates import fit_power_law as fit_power_law

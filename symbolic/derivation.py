@@ -26,7 +26,11 @@ class Step:
     domain: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]] = field(default_factory=dict)
 
     def difference(self) -> sp.Expr:
-        before = self.before.doit() if self.before.has(sp.Derivative, sp.Limit) else self.before
+        before = (
+            self.before.doit()
+            if self.before.has(sp.Derivative, sp.Limit, sp.Integral)
+            else self.before
+        )
         return (before - self.after).rewrite(sp.sin)
 
     def check(self, seed: int = 0) -> str:

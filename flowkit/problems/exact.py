@@ -56,7 +56,7 @@ class ExactSystem:
     @classmethod
     def of(cls, students: Any, teachers: Any, mean: Any, kink_weight: Any) -> ExactSystem:
         """From arrays of floats or mpmath numbers, taken as the exact numbers that they are."""
-        parts = [[_man_exp(x) for x in row] for row in [*students, *teachers]]
+        parts = [[man_exp(x) for x in row] for row in [*students, *teachers]]
         exponent = min((e for row in parts for m, e in row if m), default=0)
         rows = [[m << (e - exponent) if m else 0 for m, e in row] for row in parts]
         return cls(rows, exponent, len(students), mean, kink_weight)
@@ -196,7 +196,7 @@ def _identity(d: int, value: arb) -> Any:
     return flint.arb_mat([[value if i == j else arb(0) for j in range(d)] for i in range(d)])
 
 
-def _man_exp(x: Any) -> tuple[int, int]:
+def man_exp(x: Any) -> tuple[int, int]:
     if hasattr(x, "_mpf_"):
         sign, mantissa, exponent, _ = x._mpf_
         return (-int(mantissa) if sign else int(mantissa)), int(exponent)

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from flowkit.problems.pairs import angles, pair_functions, polar, residual
+from flowkit.problems.problem import Problem, checked_count, checked_teacher
 from symbolic.activations import LeakyReLU, ReLU, parse_activation
 
 Array = np.ndarray
 
 EPS = float(np.finfo(float).eps)
-# A double evaluation is kept if its error bound, relative to the result, is below this.
-TRUSTED = 2e-13
 
 
-class TeacherStudent:
+class TeacherStudent(Problem):
     """L(W) = E ½ (Σ_i σ(w_i·x) − Σ_k σ(v_k·x))², x ~ N(0, I_d).
 
     Parameters
@@ -29,9 +28,7 @@ class TeacherStudent:
 
     Notes
     -----
-    Double-precision results are correct to a relative error of 1e-12 (gradient, Hessian: of their
-    norm) at every point: each evaluation carries a rounding bound, and where that exceeds 2e-13 the
-    numbers are computed again in ball arithmetic from the exact weights.
+    Gradient and Hessian exist where no student is zero.
 
     References
     ----------
@@ -39,20 +36,12 @@ class TeacherStudent:
     """
 
     def __init__(self, teacher: Any, activation: Any = "relu") -> None:
-        self.teacher = _matrix(teacher, "teacher")
-        zero = np.flatnonzero(~self.teacher.any(axis=1))
-        if zero.size:
-            raise ValueError(f"teacher: row {zero[0]} is zero")
+        self.teacher = checked_teacher(teacher)
         if isinstance(activation, str):
             activation = parse_activation(activation)
         if not isinstance(activation, ReLU | LeakyReLU):
             raise ValueError(f"activation: expected a ReLU or LeakyReLU, got {activation!r}")
         self.activation = activation
-
-    @property
-    def dimension(self) -> int:
-        """d, the dimension of the inputs."""
-        return int(self.teacher.shape[1])
 
     @cached_property
     def weights(self) -> tuple[Any, Any]:
@@ -68,63 +57,8 @@ class TeacherStudent:
         """The SymPy loss, gradient, Hessian of n students, a `teacher_student.Expressions`."""
         from symbolic.teacher_student import expressions
 
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"n: must be an integer of at least 1, got {n!r}")
         k, d = self.teacher.shape
-        return expressions(n, k, d, self.activation.alpha)
-
-    def loss(self, W: Any, precision: int | None = None) -> Any:
-        """L(W).
-
-        Parameters
-        ----------
-        W : array_like, shape (n, d)
-            Students, taken as exact numbers.
-        precision : int, optional
-            Decimal digits of an mpmath result; all of them are correct.
-
-        Returns
-        -------
-        float or mpmath.mpf
-
-        Raises
-        ------
-        ValueError
-            Not finite, wrong shape, or a precision that is not an integer ≥ 15.
-        """
-        students = self.students(W, exact=precision is not None)
-        if precision is None:
-            value, bound = self._loss(students)
-            if bound <= TRUSTED * value:
-                return value
-        return self._exact(students, "loss", precision)[()]
-
-    def gradient(self, W: Any, precision: int | None = None) -> Array:
-        """∂L/∂W, shape (n, d); arguments as for `loss`.  No neuron may be zero."""
-        students = self._differentiable(W, precision)
-        if precision is None:
-            value, bound = self._gradient(students)
-            if bound <= TRUSTED * np.linalg.norm(value):
-                return value
-        return self._exact(students, "gradient", precision).reshape(students.shape)
-
-    def hessian(self, W: Any, precision: int | None = None) -> Array:
-        """Second derivatives, shape (n·d, n·d), row-major; arguments as for `loss`."""
-        students = self._differentiable(W, precision)
-        if precision is None:
-            value, bound = self._hessian(students)
-            if bound <= TRUSTED * np.linalg.norm(value):
-                return value
-        size = students.size
-        return self._exact(students, "hessian", precision).reshape(size, size)
-
-    def students(self, W: Any, name: str = "W", exact: bool = False) -> Array:
-        """Validate weights (n, d); mpmath numbers pass where `exact`."""
-        students = _matrix(W, name, exact)
-        if students.ndim != 2 or students.shape[1] != self.dimension:
-            shape = np.shape(W)
-            raise ValueError(f"{name}: expected shape (n, {self.dimension}), got {shape}")
-        return students
+        return expressions(checked_count(n), k, d, self.activation.alpha)
 
     def _differentiable(self, W: Any, precision: int | None) -> Array:
         students = self.students(W, exact=precision is not None)
@@ -133,10 +67,9 @@ class TeacherStudent:
             raise ValueError(f"W: neuron {zero[0]} is zero, where the loss has no derivative")
         return students
 
-    def _exact(self, students: Array, quantity: str, precision: int | None) -> Array:
+    def _exact(self, students: Array, quantity: str, digits: int | None) -> Array:
         from flowkit.problems import exact
 
-        digits = None if precision is None else _digits(precision)
         system = exact.ExactSystem.of(students, self.teacher, *self.weights)
         evaluate = getattr(system, quantity)
         scalar = quantity == "loss"
@@ -204,15 +137,6 @@ class TeacherStudent:
         return blocks.reshape(n * d, n * d), 4 * EPS * (spread + n * n)
 
 
-def _digits(precision: Any) -> int:
-    """A precision in decimal digits."""
-    if isinstance(precision, bool) or not isinstance(precision, int | np.integer):
-        raise ValueError(f"precision: must be an integer, got {precision!r}")
-    if precision < 15:
-        raise ValueError(f"precision: must be at least 15 digits, got {precision}")
-    return int(precision)
-
-
 def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """(n̄, f̄, ē) of two unit vectors: unit(y − cos θ x), unit(y + x), unit(y − x); 0 if parallel."""
     minus, plus = y - x, y + x
@@ -220,21 +144,3 @@ def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
     e = minus / chord if chord > 0 else 0 * x
     f = plus / span if span > 0 else 0 * x
     return 0.5 * (chord * f + span * e) if chord > 0 and span > 0 else 0 * x, f, e
-
-
-def _matrix(values: Any, name: str, exact: bool = False) -> Array:
-    """A finite 2-D array of floats (or, where `exact`, of mpmath numbers)."""
-    try:
-        if np.iscomplexobj(np.asarray(values)):
-            raise TypeError
-        array = np.array(values, dtype=object if exact else float)
-        finite = np.isfinite(array.astype(float)).all()
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name}: expected an array of real numbers") from None
-    if array.ndim == 1 and name == "teacher":
-        array = array[None, :]
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected a matrix, one neuron a row, got shape {array.shape}")
-    if not finite:
-        raise ValueError(f"{name}: holds a NaN or an infinity")
-    return array

@@ -1,0 +1,150 @@
+"""What every problem with a teacher and students offers: loss, gradient, Hessian at any point."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+# A double evaluation is kept if its error bound, relative to the result, is below this.
+TRUSTED = 2e-13
+
+
+class Problem(ABC):
+    """A loss of students (n, d); subclasses evaluate it in doubles with a bound, and exactly.
+
+    Double-precision results are correct to a relative error of 1e-12 (gradient, Hessian: of their
+    norm) at every point: each evaluation carries a rounding bound, and where that exceeds 2e-13 the
+    numbers are computed again from the exact weights.
+    """
+
+    teacher: Array
+
+    @property
+    def dimension(self) -> int:
+        """d, the dimension of the inputs."""
+        return int(self.teacher.shape[1])
+
+    def loss(self, W: Any, precision: int | None = None) -> Any:
+        """L(W).
+
+        Parameters
+        ----------
+        W : array_like, shape (n, d)
+            Students, taken as exact numbers.
+        precision : int, optional
+            Decimal digits of an mpmath result; all of them are correct.
+
+        Returns
+        -------
+        float or mpmath.mpf
+
+        Raises
+        ------
+        ValueError
+            Not finite, wrong shape, or a precision that is not an integer ≥ 15.
+        """
+        students = self.students(W, exact=precision is not None)
+        if precision is None:
+            value, bound = self._loss(students)
+            if bound <= TRUSTED * value:
+                return value
+        return self._exact(students, "loss", checked_digits(precision))[()]
+
+    def gradient(self, W: Any, precision: int | None = None) -> Array:
+        """∂L/∂W, shape (n, d); arguments as for `loss`."""
+        students = self._differentiable(W, precision)
+        if precision is None:
+            value, bound = self._gradient(students)
+            if bound <= TRUSTED * np.linalg.norm(value):
+                return value
+        result = self._exact(students, "gradient", checked_digits(precision))
+        return result.reshape(students.shape)
+
+    def hessian(self, W: Any, precision: int | None = None) -> Array:
+        """Second derivatives, shape (n·d, n·d), row-major; arguments as for `loss`."""
+        students = self._differentiable(W, precision)
+        if precision is None:
+            value, bound = self._hessian(students)
+            if bound <= TRUSTED * np.linalg.norm(value):
+                return value
+        result = self._exact(students, "hessian", checked_digits(precision))
+        return result.reshape(students.size, students.size)
+
+    def students(self, W: Any, name: str = "W", exact: bool = False) -> Array:
+        """Validate weights (n, d); mpmath numbers pass where `exact`."""
+        students = checked_matrix(W, name, exact)
+        if students.shape[1] != self.dimension:
+            shape = np.shape(W)
+            raise ValueError(f"{name}: expected shape (n, {self.dimension}), got {shape}")
+        return students
+
+    def _differentiable(self, W: Any, precision: int | None) -> Array:
+        """Students at which the loss has derivatives."""
+        return self.students(W, exact=precision is not None)
+
+    @abstractmethod
+    def expressions(self, n: int) -> Any:
+        """The SymPy loss, gradient, Hessian of n students."""
+
+    @abstractmethod
+    def _loss(self, students: Array) -> tuple[float, float]:
+        """The loss and a bound on its rounding error."""
+
+    @abstractmethod
+    def _gradient(self, students: Array) -> tuple[Array, float]: ...
+
+    @abstractmethod
+    def _hessian(self, students: Array) -> tuple[Array, float]: ...
+
+    @abstractmethod
+    def _exact(self, students: Array, quantity: str, digits: int | None) -> Array:
+        """ "loss", "gradient" or "hessian" from the exact weights, all digits correct; flat."""
+
+
+def checked_count(n: Any) -> int:
+    """A number of students."""
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"n: must be an integer of at least 1, got {n!r}")
+    return n
+
+
+def checked_digits(precision: Any) -> int | None:
+    """A precision in decimal digits; None stays None, a double."""
+    if precision is None:
+        return None
+    if isinstance(precision, bool) or not isinstance(precision, int | np.integer):
+        raise ValueError(f"precision: must be an integer, got {precision!r}")
+    if precision < 15:
+        raise ValueError(f"precision: must be at least 15 digits, got {precision}")
+    return int(precision)
+
+
+def checked_matrix(values: Any, name: str, exact: bool = False) -> Array:
+    """A finite 2-D array of floats (or, where `exact`, of mpmath numbers); a teacher may be 1-D."""
+    try:
+        if np.iscomplexobj(np.asarray(values)):
+            raise TypeError
+        array = np.array(values, dtype=object if exact else float)
+        finite = np.isfinite(array.astype(float)).all()
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: expected an array of real numbers") from None
+    if array.ndim == 1 and name == "teacher":
+        array = array[None, :]
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name}: expected a matrix, one neuron a row, got shape {array.shape}")
+    if not finite:
+        raise ValueError(f"{name}: holds a NaN or an infinity")
+    return array
+
+
+def checked_teacher(values: Any) -> Array:
+    """Teachers (k, d), no row zero."""
+    teacher = checked_matrix(values, "teacher")
+    zero = np.flatnonzero(~teacher.any(axis=1))
+    if zero.size:
+        raise ValueError(f"teacher: row {zero[0]} is zero")
+    return teacher

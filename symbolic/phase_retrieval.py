@@ -1,0 +1,123 @@
+"""Population loss, gradient and Hessian of students with quadratic activation.
+
+    F(W) = ¼ E (C Σ_k (w_k·x)² − (v·x)²)² = ¼ E (xᵀMx)²,   M = C Σ_k w_k w_kᵀ − v vᵀ.
+
+The fourth moments of x ~ N(0, I) make it a polynomial: F = ½ ‖M‖² + ¼ (tr M)².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, cached_property
+from itertools import product
+
+import sympy as sp
+
+from symbolic.derivation import Derivation, Step
+
+X = sp.Symbol("x", real=True)
+
+
+@cache
+def quartic_moment() -> Derivation:
+    """E (xᵀMx)² = 2 ‖M‖² + (tr M)² for x ~ N(0, I) and M = Mᵀ, entry by entry for d = 3."""
+    density = sp.exp(-(X**2) / 2) / sp.sqrt(2 * sp.pi)
+    second, fourth = (sp.Integral(X**k * density, (X, -sp.oo, sp.oo)) for k in (2, 4))
+    d = 3
+    entries = {
+        (i, j): sp.Symbol(f"M_{i + 1}{j + 1}", real=True) for i in range(d) for j in range(i, d)
+    }
+    matrix = sp.Matrix(d, d, lambda i, j: entries[min(i, j), max(i, j)])
+    moments = {(4,): 3, (2, 2): 1}
+    expanded = sp.Add(
+        *(
+            matrix[a, b] * matrix[c, e] * _moment((a, b, c, e), moments)
+            for a, b, c, e in product(range(d), repeat=4)
+        )
+    )
+    squares = sp.Add(*(x**2 for x in matrix))
+    result = 2 * squares + matrix.trace() ** 2
+    steps = (
+        Step("second moment", "Gaussian integral", second, sp.Integer(1)),
+        Step("fourth moment", "Gaussian integral", fourth, sp.Integer(3)),
+        Step(
+            "expectation",
+            "expand; odd moments vanish, E x_a²x_b² = 1, E x_a⁴ = 3",
+            expanded,
+            result,
+        ),
+    )
+    statement = "E (xᵀMx)² = 2‖M‖² + (tr M)² for x ~ N(0, I)"
+    return Derivation("quartic-moment", statement, steps, result)
+
+
+def _moment(indices: Sequence[int], even: dict[tuple[int, ...], int]) -> int:
+    """E of a product of four components."""
+    counts = sorted((indices.count(i) for i in set(indices)), reverse=True)
+    return even.get(tuple(counts), 0)
+
+
+@dataclass(frozen=True)
+class QuadraticExpressions:
+    """The loss of n students in R^d written out in components.
+
+    Attributes
+    ----------
+    students, teachers : sympy.Matrix
+        Symbols of shape (n, d) and (1, d).
+    scale : sympy.Rational
+        C.
+    samples : sympy.Matrix or None
+        Inputs (N, d) as exact rationals; None for the population.
+    loss, gradient, hessian
+        A scalar, a Matrix (n, d), and a Matrix (n·d, n·d), derived on first use.
+    """
+
+    students: sp.Matrix
+    teachers: sp.Matrix
+    scale: sp.Rational
+    samples: sp.Matrix | None = None
+
+    @property
+    def difference(self) -> sp.Matrix:
+        """M = C Σ w wᵀ − v vᵀ, shape (d, d)."""
+        return self.scale * self.students.T * self.students - self.teachers.T * self.teachers
+
+    @cached_property
+    def loss(self) -> sp.Expr:
+        """½ ‖M‖² + ¼ (tr M)², or the mean of ¼ (xᵀMx)² over the samples."""
+        m = self.difference
+        if self.samples is None:
+            return sp.Add(*(x**2 for x in m)) / 2 + m.trace() ** 2 / 4
+        rows = [self.samples[i, :] for i in range(self.samples.rows)]
+        return sp.Add(*((x * m * x.T)[0] ** 2 for x in rows)) / (4 * len(rows))
+
+    @cached_property
+    def gradient(self) -> sp.Matrix:
+        """Derivative of the loss by the students, shape (n, d)."""
+        return self.students.applyfunc(lambda w: sp.diff(self.loss, w))
+
+    @cached_property
+    def hessian(self) -> sp.Matrix:
+        """Second derivatives by w_11, …, w_nd (row-major)."""
+        return self.gradient.reshape(len(self.gradient), 1).jacobian(list(self.students))
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {sp.latex(self.loss)}$"
+
+
+def expressions(
+    n: int, d: int, scale: Fraction, samples: Sequence[Sequence[Fraction]] | None = None
+) -> QuadraticExpressions:
+    """Loss, gradient and Hessian of n students in R^d; `samples` as exact numbers."""
+    students = sp.Matrix(n, d, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True))
+    teachers = sp.Matrix(1, d, lambda i, j: sp.Symbol(f"v_{i + 1}_{j + 1}", real=True))
+    rational = sp.Rational(scale.numerator, scale.denominator)
+    rows = None
+    if samples is not None:
+        rows = sp.Matrix(
+            [[sp.Rational(x.numerator, x.denominator) for x in row] for row in samples]
+        )
+    return QuadraticExpressions(students, teachers, rational, rows)
