@@ -140,9 +140,9 @@ def test_unreadable_weights(tmp_path, capsys):
 
 def test_interrupt_leaves_a_whole_file(weights, tmp_path, monkeypatch, capsys):
     """Ctrl-C in the middle of a run: what was reached is saved and loads."""
-    from flowkit.flows import prepare, steppers
+    from flowkit.flows import pair_setting, steppers
 
-    prepare.warm_up()
+    pair_setting.warm_up()
     original, calls = steppers.Structured.advance, []
 
     def step(*arguments):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowkit
-from flowkit.flows import prepare, steppers
+from flowkit.flows import pair_setting, steppers
 
 TEACHER = np.eye(4)[0]
 W0 = 0.05 * np.random.default_rng(0).standard_normal((2, 4))
@@ -28,7 +28,7 @@ def interrupted(monkeypatch, call, **settings):
 
 @pytest.fixture(scope="module", autouse=True)
 def warm():
-    prepare.warm_up()
+    pair_setting.warm_up()
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from flowkit.flows.coordinates import (
     workspace,
 )
 from flowkit.flows.jacobian import jacobian
-from flowkit.flows.march import fitted, initial_system
-from flowkit.flows.prepare import Setting
+from flowkit.flows.pair_march import fitted, initial_system
+from flowkit.flows.pair_setting import PairSetting
 from symbolic import polynomials
 
 ANGLES = [None, 1e-3, 1e-6, 1e-12]  # None: all directions
@@ -151,7 +151,7 @@ def test_exactly_equal_and_opposite_directions():
 
 def settled(problem, w0, t=0.0, linear=False):
     """A setting, the system that fits its start, and r there."""
-    setting = Setting.of(problem, np.array(w0, dtype=float), 1.0, 1e-8, "structured")
+    setting = PairSetting.of(problem, np.array(w0, dtype=float), 1.0, 1e-8, "structured")
     sizes = np.array([len(group) for group in setting.members], dtype=float)
     weights = tuple(map(float, problem.weights))
     whole = initial_system(setting.frame.teachers, sizes, weights)
@@ -223,7 +223,7 @@ def check_velocity(problem, w0):
     kernel.pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
     velocity(system, work)
     gradient = problem.gradient(w0)
-    found = setting.students(work.w_dot, list(range(len(setting.members))))
+    found = setting.lifted(work.w_dot, list(range(len(setting.members))))
     assert np.linalg.norm(found + gradient) <= 1e-13 * np.linalg.norm(gradient)
     assert loss(system, work) * setting.unit**2 == pytest.approx(problem.loss(w0), rel=1e-13, abs=0)
     facing = system.facing > 0

@@ -142,13 +142,13 @@ def test_everything_holds():
 
 def test_interrupt_ends_verify(monkeypatch, capsys):
     """A run cut short is no evidence: Ctrl-C must not end in a verdict."""
-    from flowkit.flows import prepare, steppers
+    from flowkit.flows import pair_setting, steppers
     from flowkit.verification import xu_du
 
     def step(*_):
         raise KeyboardInterrupt
 
-    prepare.warm_up()
+    pair_setting.warm_up()
     monkeypatch.setattr(steppers.Structured, "advance", step)
     xu_du.symmetric_flow.cache_clear()
     assert main(["verify", "xu-du/toy-1"]) == 130

@@ -41,11 +41,10 @@ from flowkit.flows.coordinates import (
     size,
     slopes,
 )
+from flowkit.flows.field import FULL, NEAR_ZERO, REACHED, RUNNING, STUCK, SWITCH, TURNED
 
 Array = np.ndarray
 
-# Why `advance` returns.
-RUNNING, REACHED, FULL, STUCK, NEAR_ZERO, WATCHED, TURNED, SWITCH = range(8)
 ITERATIONS = 25
 # Steps of a third of a decade: a fit or a plot wants the points, and the stages converge at once.
 LONGEST = 0.767

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows import storage
-from flowkit.flows.logarithm import log_loss
-from flowkit.flows.path import Path, state_of
-from flowkit.flows.prepare import FINEST, Setting
+from flowkit.flows.path import Path
+from flowkit.flows.prepare import FINEST
+from flowkit.flows.setting import Setting
 from flowkit.flows.steppers import tolerance_for
 
 Array = np.ndarray
@@ -58,7 +58,7 @@ class Sample:
     @cached_property
     def w(self) -> Array:
         rows = [
-            self.setting.students(state_of(piece.system, t, y)[1], piece.alive)
+            self.setting.students(piece, t, y)
             for piece, steps in self._parts
             for t, y in zip(steps.t, steps.y, strict=True)
         ]
@@ -66,17 +66,17 @@ class Sample:
 
     @cached_property
     def loss(self) -> Array:
-        if len(self.problem.teacher) > 1:
+        if self.setting.from_states:
             return np.array([self.problem.loss(w) for w in self.w])
         return self._column("loss") * self.setting.unit**2
 
     @cached_property
     def log_loss(self) -> Array:
-        if len(self.problem.teacher) > 1:
+        if self.setting.from_states:
             with np.errstate(divide="ignore"):
                 return np.asarray(np.log(self.loss))
         values = [
-            log_loss(piece, y, t)
+            piece.field.log_loss(t, y)
             for piece, steps in self._parts
             for t, y in zip(steps.t, steps.y, strict=True)
         ]
@@ -233,7 +233,7 @@ class Flow:
             "njev": path.cost.get("njev", 0),
             "nlu": path.cost.get("nlu", 0),
             "rejected": path.cost.get("rejected", 0),
-            "dimension": int(self.setting.frame.basis.shape[0]),
+            "dimension": self.setting.dimension,
             "groups": len(self.setting.members),
         }
 

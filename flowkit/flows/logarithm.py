@@ -15,17 +15,13 @@ from flowkit.flows.coordinates import (
     workspace,
 )
 from flowkit.flows.kernel import remainder
-from flowkit.flows.path import Piece
 
 Array = np.ndarray
 SMALL = 1e-250
 
 
-def log_loss(piece: Piece, y: Array, t: float) -> float:
+def log_loss(system: System, y: Array, t: float) -> float:
     """ln L of the state y at t; −inf only if the loss is zero."""
-    system = piece.system
-    if not len(system.sizes):
-        return log(piece.steps.loss[0])
     if system.mode == LINEAR:
         return _linear(system, y, t)
     value = _magnified(system, y, t, 1.0)

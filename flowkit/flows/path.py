@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowkit.flows.coordinates import System, decode
-from flowkit.flows.steppers import Steps, between
+from flowkit.flows.field import Field, Steps
+from flowkit.flows.steppers import between
 from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
@@ -15,12 +15,12 @@ Array = np.ndarray
 
 @dataclass
 class Piece:
-    """Accepted steps of one system: times (m,), states (m, N), losses, ‖∇L‖.
+    """Accepted steps in one set of coordinates: times (m,), states (m, N), losses, ‖∇L‖.
 
     `alive` are the groups of students that are not at zero.
     """
 
-    system: System
+    field: Field
     alive: list[int]
     method: str
     steps: Steps
@@ -38,7 +38,7 @@ class Piece:
             return steps._replace(t=times)
         if new.any():
             with single_thread():
-                found = between(self.method, self.system, self.steps, times[new], rtol)
+                found = between(self.method, self.field, self.steps, times[new], rtol)
             for column, values in zip(steps, found, strict=True):
                 column[new] = values
         return steps
@@ -94,7 +94,7 @@ class Path:
         """`times`, with points put between them where there are fewer than so many a decade."""
         parts = [self.times]
         for piece in self.pieces:
-            tau = piece.system.tau
+            tau = piece.field.tau
             x = np.log1p(piece.t / tau)
             counts = np.ceil(np.diff(x) * per_decade / np.log(10)).astype(int)
             for k in np.flatnonzero(counts > 1):
@@ -117,17 +117,3 @@ class Path:
         """The piece that holds at t, and y there."""
         ((piece, steps),) = self.sample(np.array([t]))
         return piece, steps.y[0]
-
-    def state(self, t: float) -> tuple[System, Array, Array, list[int]]:
-        """System, r (D,), students (N, D) and living groups at any t in range."""
-        piece, y = self.at(t)
-        r, w = state_of(piece.system, t, y)
-        return piece.system, r, w, piece.alive
-
-
-def state_of(system: System, t: float, y: Array) -> tuple[Array, Array]:
-    """r (D,) and students (N, D) of y."""
-    dim = system.teachers.shape[1]
-    r, w = np.zeros(dim), np.zeros((len(system.sizes), dim))
-    decode(system, t, np.asarray(y), 1.0, r, w)
-    return r, w

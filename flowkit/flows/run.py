@@ -13,15 +13,16 @@ from flowkit.flows.flow import Flow, load
 from flowkit.flows.march import Limits
 from flowkit.flows.path import Path
 from flowkit.flows.prepare import (
-    Setting,
     checked_method,
-    checked_start,
     checked_times,
     checked_tolerance,
     positive,
+    prepared,
 )
 from flowkit.flows.progress import log_progress
+from flowkit.flows.setting import Setting
 from flowkit.flows.stops import Stop, gradient_stop, loss_stop, user_stops
+from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
@@ -31,7 +32,7 @@ SAVE_EVERY = 30.0  # seconds between checkpoints
 
 
 def integrate(
-    problem: TeacherStudent,
+    problem: TeacherStudent | PhaseRetrieval,
     w0: Any,
     t_max: float,
     *,
@@ -51,7 +52,7 @@ def integrate(
 
     Parameters
     ----------
-    problem : TeacherStudent
+    problem : TeacherStudent or PhaseRetrieval
         What is learnt.
     w0 : array_like, shape (n, d)
         Students at t = 0, taken as exact; no row may be zero.
@@ -99,12 +100,11 @@ def integrate(
     that reaches zero norm is located, reported in ``flow.events``, left at zero for as long as zero
     holds it, and the run goes on.  Ctrl-C returns what was reached.
     """
-    students = checked_start(problem, w0)
     t_max, rtol = positive(t_max, "t_max"), checked_tolerance(rtol)
     if precision is not None:
         raise ValueError("precision: only double precision is available in this version")
     times = None if t_eval is None else checked_times(t_eval, t_max)
-    setting = Setting.of(problem, students, t_max, rtol, checked_method(method))
+    setting = prepared(problem, w0, t_max, rtol, checked_method(method))
     stops = _stops(setting, events, stop_loss, stop_gradient)
     limits = Limits(_count(max_steps), _patience(max_seconds), stops)
     return _run(setting, setting.path(rtol), limits, times, checkpoint, progress)
@@ -181,8 +181,8 @@ def _stops(
     setting: Setting, events: Any, stop_loss: float | None, stop_gradient: float | None
 ) -> list[Stop]:
     def students(t: float, path: Path) -> Array:
-        _, _, w, alive = path.state(t)
-        return setting.students(w, alive)
+        piece, y = path.at(t)
+        return setting.students(piece, t, y)
 
     stops = user_stops(events, students)
     if stop_loss is not None:

@@ -8,23 +8,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from flowkit.flows import collocation
-from flowkit.flows.collocation import FULL, REACHED, RUNNING, STUCK, WATCHED
-from flowkit.flows.coordinates import (
-    LINEAR,
-    System,
-    distance,
-    later,
-    loss,
-    pace,
-    scale,
-    slopes,
-    workspace,
-)
-from flowkit.flows.jacobian import jacobian
+from flowkit.flows.field import FULL, REACHED, RUNNING, STUCK, WATCHED, Field, Steps, step_at
+from flowkit.flows.pair_field import PairField
 
 Array = np.ndarray
 
-SCIPY = ("Radau", "BDF", "LSODA")
+SCIPY = ("Radau", "BDF", "LSODA", "DOP853")
+IN_TIME = ("Radau", "DOP853")
+EXPLICIT = ("DOP853",)
 METHODS = ("structured", *SCIPY)
 CHUNK = 64
 CHUNK_COST = 2e7  # pairs × coordinates a chunk of steps may visit, about a fifth of a second
@@ -32,7 +23,6 @@ FIRST = 1e-3
 FIRST_CHANGE = 0.05  # of the student that changes fastest, in the first step
 TINY_STEP = 1e-14
 LEAP = 1e-7
-ROUNDING = 1e-15
 
 
 class Tolerance(NamedTuple):
@@ -43,27 +33,11 @@ class Tolerance(NamedTuple):
     stages: int
 
 
-class Steps(NamedTuple):
-    """Accepted steps: t (m,), y (m, N), L (m,), ‖∇L‖ (m,)."""
-
-    t: Array
-    y: Array
-    loss: Array
-    gradient: Array
-
-
-def step_at(system: System, t: float, y: Array) -> Steps:
-    """One entry: the state y at t, its loss and ‖∇L‖."""
-    work = workspace(system)
-    slopes(system, t, y, work, np.empty(len(y)))
-    value, gradient = collocation.measured(system, t, work, loss(system, work))
-    return Steps(np.array([t]), np.array([y]), np.array([value]), np.array([gradient]))
-
-
 class Stepper(Protocol):
     """Goes on from where it stopped."""
 
-    work: Any
+    @property
+    def field(self) -> Field: ...
 
     @property
     def cost(self) -> dict[str, int]: ...
@@ -85,32 +59,37 @@ def tolerance_for(rtol: float, method: str) -> Tolerance:
         return Tolerance(step, max(0.02 * rtol, 1e-13), stages)
     if method == "Radau":
         return Tolerance(0.2 * rtol ** (2 / 3), 0.0, 3)
+    if method == "DOP853":
+        return Tolerance(0.1 * rtol, 0.0, 12)
     return Tolerance(0.03 * rtol, 0.0, 0)
 
 
-def make(method: str, system: System, t: float, y: Array, rtol: float, t_end: float) -> Stepper:
+def make(method: str, field: Field, t: float, y: Array, rtol: float, t_end: float) -> Stepper:
     """A stepper of this method at (t, y)."""
     tolerance = tolerance_for(rtol, method)
     if method == "structured":
-        return Structured(system, t, y, tolerance)
-    return SciPyStepper(method, system, t, y, tolerance, t_end)
+        assert isinstance(field, PairField)
+        return Structured(field, t, y, tolerance)
+    return SciPyStepper(method, field, t, y, tolerance, t_end)
 
 
-def between(method: str, system: System, known: Steps, times: Array, rtol: float) -> Steps:
+def between(method: str, field: Field, known: Steps, times: Array, rtol: float) -> Steps:
     """The solution at `times`, each by steps from the known one before it.
 
     Multi-step methods are taken over by Radau.
     """
+    single = method if method in EXPLICIT else "Radau"
     if method == "structured":
-        return _structured_at(system, known, times, tolerance_for(rtol, method))
-    tolerance = tolerance_for(rtol, "Radau")
-    rows = [_radau_at(system, known, float(t), tolerance) for t in times]
+        assert isinstance(field, PairField)
+        return _structured_at(field, known, times, tolerance_for(rtol, method))
+    tolerance = tolerance_for(rtol, single)
+    rows = [_one_at(single, field, known, float(t), tolerance) for t in times]
     return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _structured_at(system: System, known: Steps, times: Array, tolerance: Tolerance) -> Steps:
+def _structured_at(field: PairField, known: Steps, times: Array, tolerance: Tolerance) -> Steps:
     rows = []
-    stepper = Structured(system, known.t[0], known.y[0], tolerance)
+    stepper = Structured(field, known.t[0], known.y[0], tolerance)
     for t in times:
         k = int(np.searchsorted(known.t, t, side="right")) - 1
         stepper.restart(known.t[k], known.y[k], t)
@@ -124,16 +103,19 @@ def _structured_at(system: System, known: Steps, times: Array, tolerance: Tolera
         elif stepper.close_to(t):
             rows.append(stepper.leap(t))
         else:
-            rows.append(_radau_at(system, known, float(t), tolerance_for(tolerance.step, "Radau")))
+            finer = tolerance_for(tolerance.step, "Radau")
+            rows.append(_one_at("Radau", field, known, float(t), finer))
     return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _radau_at(system: System, known: Steps, t: float, tolerance: Tolerance) -> tuple[Any, ...]:
+def _one_at(
+    method: str, field: Field, known: Steps, t: float, tolerance: Tolerance
+) -> tuple[Any, ...]:
     k = int(np.searchsorted(known.t, t, side="right")) - 1
     start = float(known.t[k])
     if start == t:
         return tuple(column[k] for column in known)
-    stepper = SciPyStepper("Radau", system, start, known.y[k], tolerance, t, t - start)
+    stepper = SciPyStepper(method, field, start, known.y[k], tolerance, t, t - start)
     while True:
         code, steps = stepper.advance(t, 0.0, np.inf)
         if code == REACHED:
@@ -145,31 +127,31 @@ def _radau_at(system: System, known: Steps, t: float, tolerance: Tolerance) -> t
 class Structured:
     """Radau IIA of 5 or 6 stages, implicit in one diagonal: `flowkit.flows.collocation`."""
 
-    def __init__(self, system: System, t: float, y: Array, tolerance: Tolerance) -> None:
-        self.system, self.tolerance = system, tolerance
-        self.work = workspace(system)
+    def __init__(self, field: PairField, t: float, y: Array, tolerance: Tolerance) -> None:
+        self.field, self.tolerance = field.fresh(), tolerance
+        self.system, self.work = self.field.system, self.field.work
         self.nodes = collocation.tableau(tolerance.stages)
-        self.solver = collocation.solver(system, self.nodes)
+        self.solver = collocation.solver(self.system, self.nodes)
         self.y = np.array(y, dtype=float)
         self.control = np.array([t, self._first(t), 0.0])
         self.counts = np.zeros(5, dtype=np.int64)
-        neurons, dim = len(system.sizes), system.teachers.shape[1]
+        neurons, dim = len(self.system.sizes), self.system.teachers.shape[1]
         pairs = 30.0 * tolerance.stages * neurons**2 * dim
         self.chunk = int(np.clip(CHUNK_COST / pairs, 1, CHUNK))
 
     def _first(self, t: float) -> float:
         """A first step in which no student changes much."""
-        slopes(self.system, t, self.y, self.work, np.empty(len(self.y)))
+        self.field.slopes(t, self.y)
         speed = np.abs(self.work.w_dot).max(axis=1)
         moving = speed > 0
         norms = self.work.norms[: len(speed)]
         shortest = (norms[moving] / speed[moving]).min(initial=np.inf)
-        return float(min(FIRST, FIRST_CHANGE * shortest / pace(self.system, t)))
+        return float(min(FIRST, FIRST_CHANGE * shortest / self.field.pace(t)))
 
     def restart(self, t: float, y: Array, t_end: float) -> None:
         """Begin again at (t, y), with a step that reaches t_end if its error allows."""
         self.y[:] = y
-        self.control[:] = t, distance(self.system, t, t_end), 0.0
+        self.control[:] = t, self.field.distance(t, t_end), 0.0
         self.chunk = 4
 
     def advance(
@@ -194,10 +176,9 @@ class Structured:
 
     def leap(self, t: float) -> tuple[Any, ...]:
         """Straight on to t."""
-        start, out = float(self.control[0]), np.empty(len(self.y))
-        slopes(self.system, start, self.y, self.work, out)
-        y = self.y + float(distance(self.system, start, t)) * out
-        return tuple(column[0] for column in step_at(self.system, t, y))
+        start = float(self.control[0])
+        y = self.y + self.field.distance(start, t) * self.field.slopes(start, self.y)
+        return tuple(column[0] for column in step_at(self.field, t, y))
 
     @property
     def cost(self) -> dict[str, int]:
@@ -215,7 +196,7 @@ class SciPyStepper:
     def __init__(
         self,
         method: str,
-        system: System,
+        field: Field,
         t: float,
         y: Array,
         tolerance: Tolerance,
@@ -224,15 +205,16 @@ class SciPyStepper:
     ) -> None:
         from scipy import integrate
 
-        self.system, self.tolerance, self.start = system, tolerance, t
-        self.in_time = method == "Radau"
-        self.work = workspace(system)
+        self.field, self.tolerance, self.start = field.fresh(), tolerance, t
+        self.method, self.in_time = method, method in IN_TIME
         self.t, self.y = t, np.array(y, dtype=float)
         self.steps = 0
-        begin, end = (t, t_end) if self.in_time else (0.0, distance(system, t, t_end))
+        begin, end = (t, t_end) if self.in_time else (0.0, field.distance(t, t_end))
         if first is None:
-            first = min(end - begin, FIRST * (pace(system, t) if self.in_time else 1.0))
-        settings = {"rtol": tolerance.step, "atol": self._bound(), "jac": self._jacobian}
+            first = min(end - begin, FIRST * (field.pace(t) if self.in_time else 1.0))
+        settings = {"rtol": tolerance.step, "atol": self._bound()}
+        if method not in EXPLICIT:
+            settings["jac"] = self._jacobian
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.solver = getattr(integrate, method)(
@@ -244,26 +226,21 @@ class SciPyStepper:
             self.solver._lsoda_solver._integrator.rtol = 0.0
 
     def _time(self, x: float) -> float:
-        return x if self.in_time else float(later(self.system, self.start, x))
+        return x if self.in_time else self.field.later(self.start, x)
 
     def _slopes(self, x: float, y: Array) -> Array:
-        out = np.empty(len(y))
         t = self._time(x)
-        slopes(self.system, t, np.ascontiguousarray(y), self.work, out)
-        return out / pace(self.system, t) if self.in_time else out
+        out = self.field.slopes(t, y)
+        return out / self.field.pace(t) if self.in_time else out
 
     def _jacobian(self, x: float, y: Array) -> Array:
         t = self._time(x)
-        out = jacobian(self.system, t, np.ascontiguousarray(y), self.work)
-        return out / pace(self.system, t) if self.in_time else out
+        out = self.field.jacobian(t, y)
+        return out / self.field.pace(t) if self.in_time else out
 
     def _bound(self) -> Array:
-        out = np.empty(len(self.y))
-        slopes(self.system, self.t, self.y, self.work, out)
-        self.value = float(loss(self.system, self.work))
-        scale(self.system, self.t, self.y, self.work, self.value, out)
-        # While the students are small, the rounding of what moves them is not.
-        return np.maximum(self.tolerance.step * out, ROUNDING if self.system.early else 0.0)
+        step = self.tolerance.step
+        return step * self.field.scale(self.t, self.y, step)
 
     def advance(
         self, t_end: float, near: float, watch: float, most: int = CHUNK
@@ -288,11 +265,9 @@ class SciPyStepper:
         near: float,
         watch: float,
     ) -> int:
-        limit = 0.8 * float(collocation.shrinking_time(self.system, self.work))
-        if self.system.mode == LINEAR and self.value > 0:
-            limit = min(limit, 2 * self.system.tau)
+        limit = self.field.limit()
         if not self.in_time:
-            limit = float(distance(self.system, self.t, self.t + limit))
+            limit = self.field.distance(self.t, self.t + limit)
         message = self._take(max(limit, TINY_STEP * abs(self.solver.t)))
         if message:
             return STUCK
@@ -300,12 +275,11 @@ class SciPyStepper:
         final = self.solver.status == "finished"
         self.t = t_end if final else self._time(self.solver.t)
         self.y = np.array(self.solver.y, dtype=float)
+        taken.append((self.t, self.y, *self.field.measured(self.t, self.y)))
         self._set_bound(self._bound())
-        measured = collocation.measured(self.system, self.t, self.work, self.value)
-        taken.append((self.t, self.y, *measured))
         if final:
             return REACHED
-        code = int(collocation.look(self.system, self.work, near, self.value))
+        code = self.field.look(self.t, near)
         if code == RUNNING and self.t >= watch:
             code = WATCHED
         return code
@@ -319,7 +293,7 @@ class SciPyStepper:
                 solver._lsoda_solver._integrator.max_step = limit
             solver.max_step = limit
             message = solver.step()
-            if self.in_time and solver.status == "running":
+            if self.method == "Radau" and solver.status == "running":
                 solver.J = solver.jac(solver.t, solver.y, solver.f)
                 solver.current_jac, solver.LU_real, solver.LU_complex = True, None, None
         return str(message) if message else None

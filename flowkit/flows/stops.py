@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.flows.field import step_at
 from flowkit.flows.path import Happening, Path, Piece
-from flowkit.flows.steppers import step_at
 
 Array = np.ndarray
 TINY = 1e-300
@@ -50,9 +50,8 @@ def loss_stop(value: float) -> Stop:
     """Stop where the loss has fallen to `value`."""
 
     def excess(t: float, path: Path) -> float:
-        from flowkit.flows.logarithm import log_loss
-
-        return log_loss(*path.at(t), t) - log(value)
+        piece, y = path.at(t)
+        return piece.field.log_loss(t, y) - log(value)
 
     return Stop("loss", excess, 1, -1.0, "loss reached")
 
@@ -140,4 +139,4 @@ def _cut(path: Path, piece: Piece, t: float) -> None:
     """End the piece at t."""
     _, y = path.at(t)
     piece.keep(int(np.searchsorted(piece.t, t)))
-    piece.extend(step_at(piece.system, t, y))
+    piece.extend(step_at(piece.field, t, y))

@@ -11,34 +11,24 @@ from typing import Any
 import numpy as np
 
 from flowkit.files import replacing
-from flowkit.flows.coordinates import System
-from flowkit.flows.frame import Frame
+from flowkit.flows.field import Steps
 from flowkit.flows.path import Happening, Path, Piece
-from flowkit.flows.prepare import Setting
-from flowkit.flows.steppers import Steps
-from flowkit.problems.teacher_student import TeacherStudent
+from flowkit.flows.prepare import SETTINGS
+from flowkit.flows.setting import Setting
 
 Array = np.ndarray
-FORMAT = "flowkit-flow-2"
+FORMAT = "flowkit-flow-3"
 PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost")
-PLAIN_SETTING = ("t_max", "rtol", "method", "unit", "members")
-GROUPS = ("sizes", "facing", "centred", "held")
-SCALARS = ("mean", "kink_weight", "mode", "pivot", "early", "power", "tau", "start")
+PLAIN_SETTING = ("t_max", "rtol", "method")
 
 
 def write(file: FilePath, setting: Setting, path: Path, known: dict[str, Array]) -> None:
     """A run, complete or not at all; `known` are further arrays that a reader may want."""
-    arrays, meta = _pack(path)
-    arrays |= known | {
-        "w0": setting.w0,
-        "teacher": setting.problem.teacher,
-        "basis": setting.frame.basis,
-        "frame_teachers": setting.frame.teachers,
-        "start_r": setting.r,
-        "start_w": setting.w,
-    }
+    arrays, plain = setting.pack()
+    path_arrays, meta = _pack(setting, path)
+    arrays |= path_arrays | known | {"w0": setting.w0, "teacher": setting.problem.teacher}
+    meta |= {"kind": setting.kind, "setting": plain}
     meta |= {name: getattr(setting, name) for name in PLAIN_SETTING}
-    meta |= {"activation": str(setting.problem.activation)}
     with replacing(file) as temporary:
         _write(temporary, arrays, json.dumps(meta))
 
@@ -46,17 +36,10 @@ def write(file: FilePath, setting: Setting, path: Path, known: dict[str, Array])
 def read(file: FilePath) -> tuple[Setting, Path, dict[str, Array]]:
     """What `write` wrote."""
     arrays, meta = load(file)
-    problem = TeacherStudent(arrays["teacher"], meta["activation"])
-    frame = Frame(arrays["basis"], arrays["frame_teachers"])
-    setting = Setting(
-        problem,
-        w0=arrays["w0"],
-        frame=frame,
-        r=arrays["start_r"],
-        w=arrays["start_w"],
-        **{name: meta[name] for name in PLAIN_SETTING},
-    )
-    return setting, _unpack(arrays, meta), arrays
+    kind = next(kind for kind in SETTINGS.values() if kind.kind == meta["kind"])
+    known = {name: meta[name] for name in PLAIN_SETTING} | {"w0": arrays["w0"]}
+    setting = kind.unpack(arrays, meta["setting"], known)
+    return setting, _unpack(setting, arrays, meta), arrays
 
 
 def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -71,30 +54,29 @@ def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, json.loads(text)
 
 
-def _pack(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+def _pack(setting: Setting, path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """A path as arrays and plain data."""
     arrays: dict[str, Array] = {}
     pieces = []
     for i, piece in enumerate(path.pieces):
-        system = piece.system
-        arrays |= {f"piece{i}_{name}": x for name, x in piece.steps._asdict().items()}
-        arrays |= {f"piece{i}_{name}": getattr(system, name) for name in GROUPS}
-        scalars = {name: getattr(system, name) for name in SCALARS}
-        pieces.append({"alive": piece.alive, "method": piece.method, **scalars})
+        field, plain = setting.pack_field(piece.field)
+        for name, array in (field | piece.steps._asdict()).items():
+            arrays[f"piece{i}_{name}"] = array
+        listed = {"field": plain, "arrays": list(field)}
+        pieces.append({"alive": piece.alive, "method": piece.method, **listed})
     plain = {name: getattr(path, name) for name in PLAIN}
     events = [asdict(event) for event in path.events]
     return arrays, {"pieces": pieces, "events": events, "path": plain}
 
 
-def _unpack(arrays: dict[str, Array], meta: dict[str, Any]) -> Path:
+def _unpack(setting: Setting, arrays: dict[str, Array], meta: dict[str, Any]) -> Path:
     """The path that `_pack` took apart."""
     pieces = []
     for i, saved in enumerate(meta["pieces"]):
-        alive, method = saved.pop("alive"), saved.pop("method")
-        saved |= {name: arrays[f"piece{i}_{name}"] for name in GROUPS}
-        system = System(teachers=arrays["frame_teachers"], **saved)
+        named = {name: arrays[f"piece{i}_{name}"] for name in saved["arrays"]}
+        field = setting.unpack_field(named, saved["field"])
         steps = Steps(*(arrays[f"piece{i}_{name}"] for name in Steps._fields))
-        pieces.append(Piece(system, alive, method, steps))
+        pieces.append(Piece(field, saved["alive"], saved["method"], steps))
     events = [Happening(**event) for event in meta["events"]]
     return Path(pieces=pieces, events=events, **meta["path"])
 

@@ -80,8 +80,8 @@ class PhaseRetrieval(Problem):
             vectors = vectors @ np.linalg.qr(vectors.T)[0]
         m = c * vectors[:-1].T @ vectors[:-1] - np.outer(vectors[-1], vectors[-1])
         norm, trace = float(np.linalg.norm(m)), float(np.trace(m))
-        rounding = 8 * (len(vectors) + 4) * EPS * size
-        bound = (norm + abs(trace) * np.sqrt(len(m))) * rounding
+        slack = 8 * (len(vectors) + 4) * EPS * size
+        bound = (norm + abs(trace) * np.sqrt(len(m))) * slack
         return 0.5 * norm**2 + 0.25 * trace**2, bound
 
     def _gradient(self, students: Array) -> tuple[Array, float]:

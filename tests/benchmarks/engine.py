@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 
 import flowkit
 from flowkit.flows.coordinates import encode, later, loss, size, slopes, workspace
-from flowkit.flows.march import fitted, initial_system
-from flowkit.flows.prepare import Setting
+from flowkit.flows.pair_march import fitted, initial_system
+from flowkit.flows.pair_setting import PairSetting
 
 CASES = {
     "A": ("toy (0.3, ±0.2)", np.array([[0.3, 0.2], [0.3, -0.2]]), 1e12),
@@ -94,7 +94,7 @@ def cvode(W0: np.ndarray, t_max: float, reference: flowkit.Flow) -> tuple[float,
     except ImportError:
         return None
     v = np.eye(W0.shape[1])[:1]
-    setting = Setting.of(flowkit.TeacherStudent(v), W0, t_max, 1e-8, "structured")
+    setting = PairSetting.of(flowkit.TeacherStudent(v), W0, t_max, 1e-8, "structured")
     sizes = np.ones(len(setting.w))
     whole = initial_system(setting.frame.teachers, sizes, (0.5, 1.0))
     system, r = fitted(whole, 0.0, setting.r, setting.w)
@@ -176,7 +176,7 @@ def wide(repeat: int) -> None:
             lambda p=problem, W=W: flowkit.integrate(p, W, 1e12, progress=False), repeat
         )
         setting, _ = timed(
-            lambda p=problem, W=W: Setting.of(p, W, 1e12, 1e-10, "structured"), repeat
+            lambda p=problem, W=W: PairSetting.of(p, W, 1e12, 1e-10, "structured"), repeat
         )
         steps, _ = timed(lambda s=flow.setting: s.march(s.path(1e-10)), repeat)
         results.append((whole, setting, steps))
