@@ -67,7 +67,7 @@ def build_parser() -> Parser:
     verify.set_defaults(run=run_verify)
 
     flow = commands.add_parser("flow", help="run a gradient flow")
-    flow.add_argument("--activation", default="relu", help="relu (default) or leaky:ALPHA")
+    flow.add_argument("--activation", default="relu", help="relu (default), leaky:A, quadratic")
     flow.add_argument("--weights", metavar="W0.npy", help="students at t = 0, shape (n, d)")
     flow.add_argument("--neurons", type=int, metavar="N", help="random students instead: how many")
     flow.add_argument("--dim", type=int, metavar="D", help="their dimension")
@@ -77,7 +77,9 @@ def build_parser() -> Parser:
     flow.add_argument("--t-max", type=float, required=True, metavar="T")
     flow.add_argument("--rtol", type=float, default=1e-10, metavar="R", help="1e-13 … 0.1")
     flow.add_argument("--precision", type=int, metavar="DIGITS", help="not available yet")
-    flow.add_argument("--method", default="auto", help="auto, structured, Radau, BDF or LSODA")
+    flow.add_argument(
+        "--method", default="auto", help="auto, structured, Radau, BDF, LSODA, DOP853"
+    )
     flow.add_argument("--max-seconds", type=float, metavar="S", help="stop after so long")
     flow.add_argument("--checkpoint", metavar="FILE.nc", help="save there on the way, every 30 s")
     flow.add_argument("--times", metavar="T1,T2,…", help="times to store; the steps by default")
@@ -133,9 +135,11 @@ def run_flow(options: argparse.Namespace) -> int:
         raise ValueError(f"--weights: expected shape (n, d), got {w0.shape}")
     unit = [1.0] + [0.0] * (w0.shape[1] - 1)
     teacher = _array(options.teacher, "--teacher") if options.teacher else unit
+    problem: Any
     if options.activation == "quadratic":
-        raise ValueError("--activation: quadratic is not available in this version")
-    problem = flowkit.TeacherStudent(teacher, activation=options.activation)
+        problem = flowkit.PhaseRetrieval(teacher)
+    else:
+        problem = flowkit.TeacherStudent(teacher, activation=options.activation)
     flow = flowkit.integrate(
         problem,
         w0,

@@ -103,7 +103,7 @@ BAD = [
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--times", "2"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "tanh"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "leaky:2"],
-    ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "quadratic"],
+    ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "cubic"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--precision", "50"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--out", "no/such/folder/run.nc"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--json", "."],

@@ -94,7 +94,7 @@ class PairSetting(Setting):
         return self.lifted(piece.field.students(t, y), piece.alive)
 
     def lifted(self, w: Array, alive: list[int]) -> Array:
-        """Students of the living groups, in the frame, as all students in the user's coordinates."""
+        """Students (n, d) of the user from those of the living groups, in the frame."""
         full = np.zeros(self.w0.shape)
         lifted = self.frame.lift(w * self.length)
         for row, group in enumerate(alive):

@@ -210,6 +210,7 @@ class SciPyStepper:
         self.t, self.y = t, np.array(y, dtype=float)
         self.steps = 0
         begin, end = (t, t_end) if self.in_time else (0.0, field.distance(t, t_end))
+        self.end = end
         if first is None:
             first = min(end - begin, FIRST * (field.pace(t) if self.in_time else 1.0))
         settings = {"rtol": tolerance.step, "atol": self._bound()}
@@ -272,7 +273,7 @@ class SciPyStepper:
         if message:
             return STUCK
         self.steps += 1
-        final = self.solver.status == "finished"
+        final = bool(abs(self.end - self.solver.t) <= 4 * np.spacing(self.end))
         self.t = t_end if final else self._time(self.solver.t)
         self.y = np.array(self.solver.y, dtype=float)
         taken.append((self.t, self.y, *self.field.measured(self.t, self.y)))

@@ -73,7 +73,8 @@ class PhaseRetrieval(Problem):
         if self.samples is not None:
             error, rounding = self._misfit(students)
             value = float(error @ error) / (4 * len(error))
-            return value, float(np.abs(error) @ rounding) / len(error)
+            spread = np.abs(error) + rounding
+            return value, float(spread @ rounding) / len(error)
         # In the span of students and teacher M is no larger than (n + 1)².
         vectors = np.vstack([students, self.teacher])
         if vectors.shape[1] > len(vectors):
@@ -81,7 +82,7 @@ class PhaseRetrieval(Problem):
         m = c * vectors[:-1].T @ vectors[:-1] - np.outer(vectors[-1], vectors[-1])
         norm, trace = float(np.linalg.norm(m)), float(np.trace(m))
         slack = 8 * (len(vectors) + 4) * EPS * size
-        bound = (norm + abs(trace) * np.sqrt(len(m))) * slack
+        bound = (norm + abs(trace) * np.sqrt(len(m)) + slack * len(m)) * slack
         return 0.5 * norm**2 + 0.25 * trace**2, bound
 
     def _gradient(self, students: Array) -> tuple[Array, float]:
