@@ -13,6 +13,7 @@ from flowkit.flows.coordinates import (
     decode,
     directions,
     encode,
+    initial_system,
     loss,
     size,
     slopes,
@@ -20,7 +21,7 @@ from flowkit.flows.coordinates import (
     workspace,
 )
 from flowkit.flows.jacobian import jacobian
-from flowkit.flows.pair_march import fitted, initial_system
+from flowkit.flows.pair_march import fitted
 from flowkit.flows.pair_setting import PairSetting
 from symbolic import polynomials
 

@@ -82,6 +82,30 @@ class System(NamedTuple):
     start: float
 
 
+def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float]) -> System:
+    """All students facing, POWER, without a pivot: see `pair_march.fitted`."""
+    mean, kink_weight = weights
+    sizes = np.asarray(sizes, dtype=float)
+    tau = 1 / (sizes.sum() * mean)
+    power = 1.0 if len(teachers) == 1 else 0.0
+    ones = np.ones(len(sizes))
+    return System(
+        sizes,
+        ones,
+        ones,
+        np.zeros(len(sizes)),
+        np.array(teachers),
+        mean,
+        kink_weight,
+        POWER,
+        -1,
+        0,
+        power,
+        tau,
+        0.0,
+    )
+
+
 class Work(NamedTuple):
     """Arrays that the velocity fills: states, directions of students and teachers, pull, rates."""
 

@@ -8,8 +8,17 @@ from typing import NamedTuple
 import numpy as np
 
 from flowkit.flows import zero_neuron
+from flowkit.flows.cluster_field import CLOSE, ClusterField, settled, state_of
 from flowkit.flows.collocation import AHEAD, BEHIND, GROWN, UNEVEN
-from flowkit.flows.coordinates import LINEAR, POWER, System, Work, encode, size
+from flowkit.flows.coordinates import (
+    LINEAR,
+    POWER,
+    System,
+    Work,
+    encode,
+    initial_system,
+    size,
+)
 from flowkit.flows.field import NEAR_ZERO, SWITCH, TURNED
 from flowkit.flows.march import March, Start
 from flowkit.flows.pair_field import PairField
@@ -40,30 +49,6 @@ class State(NamedTuple):
         r, w = np.ascontiguousarray(self.r), np.ascontiguousarray(self.w)
         encode(self.system, self.t, r, w, y)
         return Start(PairField(self.system), self.t, y, self.alive, stiff)
-
-
-def initial_system(teachers: Array, sizes: Array, weights: tuple[float, float]) -> System:
-    """All students facing, POWER, without a pivot: `fitted` finds it."""
-    mean, kink_weight = weights
-    sizes = np.asarray(sizes, dtype=float)
-    tau = 1 / (sizes.sum() * mean)
-    power = 1.0 if len(teachers) == 1 else 0.0
-    ones = np.ones(len(sizes))
-    return System(
-        sizes,
-        ones,
-        ones,
-        np.zeros(len(sizes)),
-        np.array(teachers),
-        mean,
-        kink_weight,
-        POWER,
-        -1,
-        0,
-        power,
-        tau,
-        0.0,
-    )
 
 
 def fitted(
@@ -106,6 +91,8 @@ class PairMarch(March):
         near = zero_neuron.NEAR * float(np.linalg.norm(self.whole.teachers))
         if stepper is None:
             return near
+        if isinstance(stepper.field, ClusterField):
+            return 0.0
         return min(near, 0.3 * float(np.abs(_work(stepper).w).max(axis=1).min()))
 
     def watch(self, piece: Piece) -> float:
@@ -117,18 +104,23 @@ class PairMarch(March):
         return (1.5 if learnt else 1.1) * self.path.watched
 
     def see_to(self, code: int, piece: Piece, stepper: Stepper) -> Start | None:
-        t, work = self.path.end, _work(stepper)
-        here = State(_system(piece), t, work.r.copy(), work.w.copy(), piece.alive)
+        t = self.path.end
         if t >= self.watch(piece):
             change = self._release(piece)
             if change is not None:
                 return change
+        if isinstance(piece.field, ClusterField):
+            return self._refit(self._state(t)) if code == TURNED else None
+        work = _work(stepper)
+        here = State(piece.field.system, t, work.r.copy(), work.w.copy(), piece.alive)
         if code == NEAR_ZERO:
             value = float(piece.steps.loss[-1])
             change = self._death(here, work) or self._fading(here, work, value)
             return change or self._held(here, work)
         if code == TURNED:
             return self._refit(here)
+        if code == SWITCH and len(self.whole.teachers) > 1:
+            return self._clusters(here)
         if code == SWITCH:
             return self._refit(here, linear=here.system.mode == POWER)
         return None
@@ -136,6 +128,15 @@ class PairMarch(March):
     def _refit(self, at: State, linear: bool = False) -> Start:
         system, r = fitted(at.system, at.t, at.r, at.w, linear)
         return at._replace(system=system, r=r).start()
+
+    def _clusters(self, at: State) -> Start | None:
+        """Each teacher with the students that learn it."""
+        found = PairField(at.system).clusters(at.w, at.t, CLOSE)
+        if found is None:
+            return None
+        field = settled(found, at.w)
+        y = field.encode(at.t, state_of(field.system, at.w))
+        return Start(field, at.t, y, at.alive)
 
     def _death(self, at: State, work: Work) -> Start | None:
         """The start without a neuron that reaches zero now; None if none does."""
@@ -193,15 +194,15 @@ class PairMarch(March):
         while high - low > 1e-9 * high:
             middle = 0.5 * (low + high)
             low, high = (middle, high) if self._weakest(middle)[0] >= limit else (low, middle)
-        system, r, w, alive = self._state(high)
+        at = self._state(high)
         dead = self._dead(piece)
         piece.keep(int(np.searchsorted(piece.t, high)))
         self.path.watched = high
         self.path.events += [Happening("released-neuron", g, high, RELEASED) for g in dead]
         sizes = self.whole.sizes[dead]
-        back, r, w = zero_neuron.release(system, r, w, sizes, *self._weakest(high))
+        back, r, w = zero_neuron.release(at.system, at.r, at.w, sizes, *self._weakest(high))
         fit, r = fitted(back, high, r, w)
-        return State(fit, high, r, w, alive + dead).start(stiff=True)
+        return State(fit, high, r, w, at.alive + dead).start(stiff=True)
 
     def _dead(self, piece: Piece) -> list[int]:
         """Groups that reached zero; those that faded are not at zero, and nothing releases them."""
@@ -210,19 +211,20 @@ class PairMarch(March):
         return sorted(groups - set(piece.alive) - faded)
 
     def _weakest(self, t: float) -> tuple[float, Array]:
-        system, r, w, _ = self._state(t)
-        return zero_neuron.weakest(system, r, w)
+        at = self._state(t)
+        return zero_neuron.weakest(at.system, at.r, at.w)
 
-    def _state(self, t: float) -> tuple[System, Array, Array, list[int]]:
-        """System, r, students and living groups at any t in range."""
+    def _state(self, t: float) -> State:
+        """The state at any t in range."""
         piece, y = self.path.at(t)
-        assert isinstance(piece.field, PairField)
-        return piece.field.system, *piece.field.state(t, y), piece.alive
-
-
-def _system(piece: Piece) -> System:
-    assert isinstance(piece.field, PairField)
-    return piece.field.system
+        if isinstance(piece.field, PairField):
+            return State(piece.field.system, t, *piece.field.state(t, y), piece.alive)
+        assert isinstance(piece.field, ClusterField)
+        sizes = self.whole.sizes[piece.alive]
+        weights = (self.whole.mean, self.whole.kink_weight)
+        system = initial_system(self.whole.teachers, sizes, weights)
+        r, w = piece.field.residual(t, y), piece.field.students(t, y)
+        return State(system, t, r, w, piece.alive)
 
 
 def _work(stepper: Stepper) -> Work:

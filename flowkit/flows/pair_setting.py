@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from flowkit.flows.cluster_field import ClusterField, ClusterSystem
 from flowkit.flows.compiled import announced
-from flowkit.flows.coordinates import System
+from flowkit.flows.coordinates import System, initial_system
 from flowkit.flows.field import Field
 from flowkit.flows.frame import Frame, reduce
 from flowkit.flows.march import DENSE, Limits, Report
 from flowkit.flows.pair_field import PairField
-from flowkit.flows.pair_march import PairMarch, initial_system
+from flowkit.flows.pair_march import PairMarch
 from flowkit.flows.path import Path, Piece
 from flowkit.flows.setting import Setting
 from flowkit.problems.pairs import polar
@@ -106,10 +107,6 @@ class PairSetting(Setting):
         return self.length
 
     @property
-    def from_states(self) -> bool:
-        return len(self.problem.teacher) > 1
-
-    @property
     def members(self) -> list[list[int]]:
         return self.groups
 
@@ -137,11 +134,20 @@ class PairSetting(Setting):
         return cls(problem, frame=frame, **start, **plain, **known)
 
     def pack_field(self, field: Field) -> tuple[dict[str, Array], dict[str, Any]]:
+        if isinstance(field, ClusterField):
+            arrays = {name: getattr(field.system, name) for name in ("sizes", "owner")}
+            return arrays, {"rate": field.system.rate, "start": field.system.start}
         arrays = {name: getattr(field.system, name) for name in GROUPS}
         return arrays, {name: getattr(field.system, name) for name in SCALARS}
 
     def unpack_field(self, arrays: dict[str, Array], plain: dict[str, Any]) -> Field:
         values: dict[str, Any] = arrays | plain
+        if "owner" in values:
+            values |= dict(
+                zip(("mean", "kink_weight"), map(float, self.problem.weights), strict=True)
+            )
+            values["owner"] = values["owner"].astype(int)
+            return ClusterField(ClusterSystem(self.frame.teachers, **values))
         return PairField(System(teachers=self.frame.teachers, **values))
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import flowkit
-from flowkit.flows.coordinates import encode, later, loss, size, slopes, workspace
-from flowkit.flows.pair_march import fitted, initial_system
+from flowkit.flows.coordinates import encode, initial_system, later, loss, size, slopes, workspace
+from flowkit.flows.pair_march import fitted
 from flowkit.flows.pair_setting import PairSetting
 
 CASES = {

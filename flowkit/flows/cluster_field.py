@@ -1,0 +1,392 @@
+"""Several teachers, each learnt by the students around it: coordinates of relative accuracy.
+
+Student i of teacher K is w_i = c_i v̄_K + β_i, β_i ⟂ v_K; r_K = Σ_i w_i − v_K, ρ_K its part along
+v̄_K.  A neuron a of another cluster feels of this one, with h(a, b) = (‖b‖ sin θ ā − θ b)/2π,
+
+    Σ_i h(a, w_i) − h(a, v_K) = ρ_K h(a, v̄_K) + J r_K⊥ + Σ_i [h(a, w_i) − h(a, c_i v̄_K) − J β_i],
+
+J = ∂h/∂b at v̄_K: every term is of second order in the angles, and none is a difference of larger
+ones.  Within a cluster the angles are small already.
+
+POWER        y = (S² r_K, c_i, S β_i of all students but the longest of each cluster), S = 1 + t/τ.
+EXPONENTIAL  one student a teacher: y = e^{λ(t − start)} r_K, λ the slowest rate of the minimum.
+
+The loss is the line integral of its gradient from the minimum below, where c_i/Σc_i is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import exp, expm1, log, log1p, pi, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from flowkit.flows.coordinates import directions, initial_system, workspace
+from flowkit.flows.field import RUNNING, TURNED
+from flowkit.flows.jacobian import curvature
+from flowkit.problems.pairs import pair_functions
+
+Array = np.ndarray
+
+TINY = 1e-300
+# Angles to the own teacher, and ‖r_K‖/‖v_K‖, up to which students are clusters, and stay clusters.
+CLOSE, APART = 0.3, 0.5
+# Sine of the angle between two teachers below which they cannot be told apart so.
+DISTINCT = 0.3
+# Norm of a student against its teacher's, below which it is no part of a cluster.
+SMALL = 1e-3
+# Beyond it the scaled flow no longer depends on t.
+FARTHEST = 1e100
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
+
+
+@dataclass(frozen=True)
+class ClusterSystem:
+    """Clusters and their coordinates.
+
+    Attributes
+    ----------
+    teachers : (k, D)
+    sizes : (n,)
+        How many equal students each row stands for.
+    owner : (n,) of int
+        The teacher of each student.
+    mean, kink_weight : float
+        Weights of the activation.
+    rate, start : float
+        λ and where EXPONENTIAL began; λ = 0 is POWER.
+    """
+
+    teachers: Array
+    sizes: Array
+    owner: Array
+    mean: float
+    kink_weight: float
+    rate: float
+    start: float
+
+    @property
+    def tau(self) -> float:
+        """Time scale."""
+        return 1 / (float(self.sizes.sum()) * self.mean)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """‖v_K‖."""
+        return np.linalg.norm(self.teachers, axis=1)
+
+    @cached_property
+    def units(self) -> Array:
+        """v̄_K."""
+        return self.teachers / self.lengths[:, None]
+
+    @cached_property
+    def member(self) -> Array:
+        """(k, n): m_i where student i is of teacher K, else 0."""
+        return (self.owner == np.arange(len(self.teachers))[:, None]) * self.sizes
+
+    @cached_property
+    def bases(self) -> Array:
+        """(k, D − 1, D): orthonormal rows orthogonal to each v̄_K."""
+        return np.array([np.linalg.qr(v[:, None], mode="complete")[0][:, 1:].T for v in self.units])
+
+
+class State(NamedTuple):
+    """r (k, D), c (n,), β (n, D)."""
+
+    r: Array
+    c: Array
+    beta: Array
+
+
+def state_of(system: ClusterSystem, w: Array) -> State:
+    """From students; only as exact as they are."""
+    r = system.member @ w - system.teachers
+    axis = system.units[system.owner]
+    c = np.einsum("ij,ij->i", w, axis)
+    return State(r, c, w - c[:, None] * axis)
+
+
+def pull(system: ClusterSystem, state: State) -> Array:
+    """g (n, D): the gradient of student i is mean Σ_K r_K + kink_weight g_i."""
+    r, c, beta = state
+    v, own, sizes = system.units, system.owner, system.sizes
+    axis = v[own]
+    norms = np.hypot(c, np.linalg.norm(beta, axis=1))
+    fall = -np.einsum("ij,ij->i", beta, beta) / (norms * (norms + c))  # c/‖w‖ − 1
+    offset = beta / norms[:, None] + fall[:, None] * axis
+    a = axis + offset
+    gradient = pair_functions("numpy").gradient
+    # The own cluster, its teacher last.
+    gap = np.concatenate([offset[:, None] - offset[None], offset[:, None]], axis=1)
+    half = 0.5 * np.linalg.norm(gap, axis=2)
+    u, q = gradient(2 * np.arcsin(np.minimum(half, 1.0)))
+    weight = np.where(own[:, None] == own[None], sizes * norms, 0.0)
+    weight = np.column_stack([weight, -system.lengths[own]])
+    g = np.einsum("ij,ij->i", weight, u)[:, None] * a
+    g += np.einsum("ij,ijp->ip", weight * q, gap)
+    # The others, by teachers: what their sums miss.
+    p = a @ v.T
+    side = v[None] - p[:, :, None] * a[:, None]
+    s = np.linalg.norm(side, axis=2)
+    theta = np.arctan2(s, p)
+    apart = own[:, None] != np.arange(len(v))
+    s = np.where(apart, s, 1.0)
+    rho = np.einsum("kp,kp->k", r, v)
+    across = r - rho[:, None] * v
+    dp, ds = a @ across.T, np.einsum("ikp,kp->ik", side, across) / s
+    own_part = np.where(apart, rho * s + ds, 0.0).sum(axis=1)
+    teacher_part = np.where(apart, rho * theta + p * ds - s * dp, 0.0) @ v
+    far = own_part[:, None] * a - np.where(apart, theta, 0.0) @ across - teacher_part
+    # The others, by students: the second order of each.
+    s, p, apart, side = s[:, own], p[:, own], apart[:, own], side[:, own]
+    dp = a @ beta.T
+    inner = np.einsum("ijp,jp->ij", side, beta)
+    ds, square = inner / s, np.einsum("jp,jp->j", beta, beta) - dp**2
+    whole = np.sqrt(np.maximum((c * s) ** 2 + 2 * c * inner + square, 0.0)) + c * s
+    longer = (2 * c * inner + square) / whole
+    e_s = (s * square - longer * inner) / (s * whole)
+    bend = (p * ds - s * dp) / c
+    x = np.clip((c * bend + e_s * p) / norms, -1.0, 1.0)
+    turn = np.arcsin(x)
+    defect = 2 * pi * gradient(turn)[0]  # sin − identity
+    e_theta = bend * fall + e_s * p / norms - defect
+    weight = np.where(apart, sizes, 0.0)
+    far += np.einsum("ij,ij->i", weight, e_s)[:, None] * a
+    far -= (weight * turn) @ beta + (weight * e_theta * c) @ axis
+    return np.asarray(g + far / (2 * pi))
+
+
+def clusters(
+    teachers: Array, sizes: Array, weights: tuple[float, float], w: Array, t: float, loose: float
+) -> ClusterSystem | None:
+    """The clusters that students w (n, D) form, up to this angle; None if they do not."""
+    system = ClusterSystem(teachers, sizes, np.zeros(len(w), dtype=int), *weights, 0.0, t)
+    cosines = system.units @ system.units.T
+    distinct = cosines**2 <= 1 - DISTINCT**2
+    if not (distinct | np.eye(len(teachers), dtype=bool)).all():
+        return None
+    norms = np.linalg.norm(w, axis=1)
+    if not (norms > 0).all():
+        return None
+    owner = np.argmax(w @ system.units.T, axis=1)
+    system = replace(system, owner=owner)
+    r, c, beta = state_of(system, w)
+    fits = (np.linalg.norm(r, axis=1) <= loose * system.lengths).all()
+    fits &= (np.linalg.norm(beta, axis=1) <= loose * c).all()
+    fits &= (c > SMALL * system.lengths[owner]).all()
+    if not fits or len(np.unique(owner)) < len(teachers):
+        return None
+    return system
+
+
+def settled(system: ClusterSystem, w: Array) -> ClusterField:
+    """The field of these clusters; EXPONENTIAL if every teacher has one student."""
+    if len(system.owner) > len(system.teachers):
+        return ClusterField(system)
+    best = (system.lengths[system.owner] / system.sizes)[:, None] * system.units[system.owner]
+    field = ClusterField(replace(system, rate=TINY))
+    rates = np.linalg.eigvals(field.curvature(best)).real
+    return ClusterField(replace(system, rate=max(float(rates.min()), TINY)))
+
+
+class ClusterField:
+    """`flowkit.flows.field.Field` of a `ClusterSystem`."""
+
+    def __init__(self, system: ClusterSystem) -> None:
+        self.system = system
+        self.turned = False
+
+    def fresh(self) -> ClusterField:
+        return ClusterField(self.system)
+
+    @property
+    def tau(self) -> float:
+        return self.system.tau
+
+    @cached_property
+    def pivots(self) -> Array:
+        """The student of each teacher that r_K stands for: the one that is most of it."""
+        return np.array([int(np.argmax(row)) for row in self.system.member])
+
+    @cached_property
+    def others(self) -> Array:
+        """Students whose c and β are kept."""
+        return np.setdiff1d(np.arange(len(self.system.owner)), self.pivots)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """(n D, n D): (r, c, β) of a change of the students."""
+        system, others = self.system, self.others
+        k, dim = system.teachers.shape
+        n = len(system.owner)
+        sums = np.einsum("kn,pq->kpnq", system.member, np.eye(dim)).reshape(k * dim, n * dim)
+        along, across = np.zeros((len(others), n, dim)), np.zeros((len(others), dim - 1, n, dim))
+        for row, i in enumerate(others):
+            along[row, i] = system.units[system.owner[i]]
+            across[row, :, i] = system.bases[system.owner[i]]
+        return np.vstack([sums, along.reshape(-1, n * dim), across.reshape(-1, n * dim)])
+
+    @cached_property
+    def powers(self) -> Array:
+        """Of S, by which the entries of (r, c, β) are scaled."""
+        k, dim = self.system.teachers.shape
+        count = len(self.others)
+        return np.concatenate([np.full(k * dim, 2.0), np.zeros(count), np.ones(count * (dim - 1))])
+
+    def scales(self, t: float) -> Array:
+        """y over (r, c, β), no further than it matters."""
+        system = self.system
+        if system.rate:
+            stretch = min(exp(min(system.rate * (t - system.start), 600.0)), FARTHEST)
+            return np.full(len(self.powers), stretch)
+        return np.asarray(min(1 + t / self.tau, FARTHEST) ** self.powers)
+
+    def beyond(self, t: float) -> float:
+        """ln of how much larger the picture is in which the velocity is evaluated."""
+        system = self.system
+        if system.rate:
+            return max(system.rate * (t - system.start) - log(FARTHEST), 0.0)
+        return max(log1p(t / self.tau) - log(FARTHEST), 0.0)
+
+    def encode(self, t: float, state: State) -> Array:
+        """y of a state."""
+        others, owner = self.others, self.system.owner
+        across = [self.system.bases[owner[i]] @ state.beta[i] for i in others]
+        parts = [state.r.ravel(), state.c[others], np.ravel(across)]
+        return self.scales(t) * np.concatenate(parts)
+
+    def state(self, t: float, y: Array) -> State:
+        """(r, c, β) of y, in the magnified picture if t is beyond reach."""
+        system, others = self.system, self.others
+        z = y / self.scales(t)
+        (k, dim), n = system.teachers.shape, len(system.owner)
+        r = z[: k * dim].reshape(k, dim)
+        c, beta = np.zeros(n), np.zeros((n, dim))
+        c[others] = z[k * dim : k * dim + len(others)]
+        rest = z[k * dim + len(others) :].reshape(len(others), dim - 1)
+        for row, i in enumerate(others):
+            beta[i] = rest[row] @ system.bases[system.owner[i]]
+        rho = np.einsum("kp,kp->k", r, system.units)
+        pivots = self.pivots
+        missing = system.lengths + rho - system.member @ c
+        c[pivots] = missing / system.sizes[pivots]
+        missing = r - rho[:, None] * system.units - system.member @ beta
+        beta[pivots] = missing / system.sizes[pivots, None]
+        return State(r, c, beta)
+
+    def students(self, t: float, y: Array) -> Array:
+        _, c, beta = self.state(t, y)
+        return np.asarray(c[:, None] * self.system.units[self.system.owner] + beta)
+
+    def residual(self, t: float, y: Array) -> Array:
+        """r = Σ_K r_K (D,)."""
+        return np.asarray(self.state(t, y).r.sum(axis=0))
+
+    def velocity(self, state: State) -> Array:
+        """ẇ (n, D)."""
+        system = self.system
+        move = system.mean * state.r.sum(axis=0) + system.kink_weight * pull(system, state)
+        return np.asarray(-move)
+
+    def slopes(self, t: float, y: Array) -> Array:
+        scales = self.scales(t)
+        move = self.matrix @ self.velocity(self.state(t, y)).ravel()
+        return np.asarray(self.pace(t) * (scales * move + self._growth(t) * y))
+
+    def _growth(self, t: float) -> Array:
+        """d ln(scales)/dt."""
+        if self.system.rate:
+            return np.full(len(self.powers), self.system.rate)
+        return self.powers / (self.tau + t)
+
+    def curvature(self, w: Array) -> Array:
+        """−∂ẇ/∂w at students w, as a map of (r, c, β)."""
+        system = self.system
+        n, dim = w.shape
+        weights = (system.mean, system.kink_weight)
+        pairs = initial_system(system.teachers, system.sizes, weights)
+        work, blocks = workspace(pairs), np.empty((n, dim, n, dim))
+        work.w[:] = w
+        directions(pairs, work)
+        curvature(pairs, work, blocks)
+        blocks *= system.kink_weight
+        mean = system.mean * np.multiply.outer(np.ones(n), system.sizes)
+        blocks += np.einsum("ij,pq->ipjq", mean, np.eye(dim))
+        flat = blocks.reshape(n * dim, n * dim)
+        return np.asarray(self.matrix @ np.linalg.solve(self.matrix.T, flat.T).T)
+
+    def jacobian(self, t: float, y: Array) -> Array:
+        scales = self.scales(t)
+        inner = -self.curvature(self.students(t, y))
+        out = scales[:, None] * inner / scales[None, :] + np.diag(self._growth(t))
+        return np.asarray(self.pace(t) * out)
+
+    def scale(self, t: float, y: Array, tolerance: float) -> Array:
+        """r: 2 √L; c: norms; β: norms times the largest angle.  EXPONENTIAL: the whole."""
+        system, state = self.system, self.state(t, y)
+        norms = np.hypot(state.c, np.linalg.norm(state.beta, axis=1))
+        angles = np.linalg.norm(state.beta, axis=1) / norms
+        apart = np.linalg.norm(state.r, axis=1) > APART * system.lengths
+        small = state.c < 0.5 * SMALL * system.lengths[system.owner]
+        self.turned = bool(apart.any() or small.any() or (angles > APART).any())
+        if system.rate:
+            return np.full(len(y), max(float(np.linalg.norm(y)), TINY))
+        others, (k, dim) = self.others, system.teachers.shape
+        widest = max(float(angles.max()), TINY)
+        sizes = np.concatenate(
+            [
+                np.full(k * dim, 2 * sqrt(max(self._loss(state), 0.0))),
+                norms[others],
+                np.repeat(norms[others] * widest, dim - 1),
+            ]
+        )
+        return np.maximum(self.scales(t) * sizes, TINY)
+
+    def _loss(self, state: State) -> float:
+        """∫ ⟨∇L, δ⟩ along the line from the minimum."""
+        system = self.system
+        r, c, beta = state
+        axis, own = system.units[system.owner], system.owner
+        rho = np.einsum("kp,kp->k", r, system.units)
+        excess = (rho / (system.lengths + rho))[own] * c
+        change = excess[:, None] * axis + beta
+        total = 0.0
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
+            s = 0.5 * (1 + node)
+            at = State(s * r, c - (1 - s) * excess, s * beta)
+            gradient = -self.velocity(at)
+            total += 0.5 * weight * float(system.sizes @ np.einsum("ij,ij->i", gradient, change))
+        return total
+
+    def measured(self, t: float, y: Array) -> tuple[float, float]:
+        state, beyond = self.state(t, y), self.beyond(t)
+        move = self.velocity(state)
+        norm = sqrt(float(self.system.sizes @ np.einsum("ij,ij->i", move, move)))
+        if self.system.rate:  # L ~ δ²
+            return self._loss(state) * exp(-2 * beyond), norm * exp(-beyond)
+        return self._loss(state) * exp(-3 * beyond), norm * exp(-2 * beyond)
+
+    def log_loss(self, t: float, y: Array) -> float:
+        value = self._loss(self.state(t, y))
+        power = 2 if self.system.rate else 3
+        return log(value) - power * self.beyond(t) if value > 0 else -np.inf
+
+    def limit(self) -> float:
+        return np.inf
+
+    def look(self, t: float, near: float) -> int:
+        return TURNED if self.turned else RUNNING
+
+    def pace(self, t: float) -> float:
+        return self.tau if self.system.rate else self.tau + t
+
+    def distance(self, t: float, t_end: float) -> float:
+        if self.system.rate:
+            return (t_end - t) / self.tau
+        return log1p((t_end - t) / (self.tau + t))
+
+    def later(self, t: float, dx: float) -> float:
+        return t + (self.tau * dx if self.system.rate else (self.tau + t) * expm1(dx))
