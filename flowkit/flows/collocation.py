@@ -53,7 +53,7 @@ LONGEST = 0.767
 BEHIND, AHEAD = -0.97, -0.5
 # Norms against their mean at which a student is no longer kept as a difference, and is again.
 UNEVEN, EVEN = 0.01, 0.1
-# Norm of the largest student against ‖v‖ from which on it is no longer early.
+# Norms of all students together, against ‖v‖, from which on it is no longer early.
 GROWN = 0.05
 COLUMNS = 12
 NOISE = 1e-15
@@ -498,11 +498,11 @@ def _step_error(
 def look(system: System, work: Work, near: float, value: float) -> int:
     """What the caller has to see to: a student near zero, one turned round, unfit coordinates."""
     count, dim = work.w.shape
-    usual, largest = 0.0, 0.0
+    usual, together = 0.0, 0.0
     for i in range(count):
         usual += work.norms[i] / count
-        largest = max(largest, work.norms[i])
-    if system.early and largest > GROWN * work.norms[count]:
+        together += work.weights[i]
+    if system.early and together > GROWN * work.norms[count]:
         return TURNED
     for i in range(count):
         if work.norms[i] < near:

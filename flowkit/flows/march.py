@@ -93,7 +93,8 @@ def fitted(
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
     tau = 1 / (system.sizes.sum() * system.mean)
     size_v = float(np.linalg.norm(system.teachers[0]))
-    early = int(pivot >= 0 and len(system.teachers) == 1 and norms.max() < 0.2 * GROWN * size_v)
+    small = system.sizes @ norms < 0.2 * GROWN * size_v
+    early = int(pivot >= 0 and len(system.teachers) == 1 and small)
     mode = LINEAR if linear and centred.all() and not early else POWER
     fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode, "early": early}
     return system._replace(start=t, tau=tau, **fit), r
