@@ -230,6 +230,22 @@ def _noise(system: System, t: float, work: Work, out: Array) -> None:
 
 
 @compiled
+def _balance(system: System, scales: Array) -> None:
+    """Sizes for a mean square in which r, the students along and those across count alike.
+
+    Left as they are, r would be a few components among those of all students, and count for little.
+    """
+    length, dim = len(scales), system.teachers.shape[1]
+    others = length // dim - 1
+    if others == 0:
+        return
+    parts = 3.0 if dim > 1 else 2.0
+    for p in range(length):
+        alone = p < dim and not (system.early and p == 0)
+        scales[p] *= sqrt(parts * (1 if alone else others) / length)
+
+
+@compiled
 def _prepare(
     system: System, nodes: Tableau, times: Array, dx: float, own: Array, solve: Solver
 ) -> None:
@@ -590,6 +606,7 @@ def advance(
     taken = 0
     while code == RUNNING:
         scale(system, t, y, work, value, solve.scale)
+        _balance(system, solve.scale)
         _noise(system, t, work, solve.noise)
         limit = 0.8 * shrinking_time(system, work)
         if system.mode == LINEAR and value > 0:
