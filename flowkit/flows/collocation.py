@@ -57,6 +57,8 @@ UNEVEN, EVEN = 0.01, 0.1
 GROWN = 0.05
 COLUMNS = 12
 NOISE = 1e-15
+# Tries of a step that trust the order of its error.
+PATIENT = 3
 CLOSE = 2e-3
 TINY = 1e-300
 
@@ -662,7 +664,8 @@ def advance(
             error = _step_error(system, nodes, dx, own, damped, first, solve) / tolerance
             factor = 0.9 * max(error, 1e-12) ** (-1 / order)
             if error > 1:
-                dx *= max(0.1, factor)
+                # An error that does not fall as the order says is none of this step's.
+                dx *= max(0.1, factor if failures < PATIENT else min(factor, 0.3))
                 failures += 1
                 trace.counts[2] += 1
                 slopes(system, t, y, work, first)
