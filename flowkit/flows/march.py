@@ -181,8 +181,10 @@ class March:
                 return None
             if self._exhausted(stepper):
                 return None
-            smallest = float(np.abs(stepper.work.w).max(axis=1).min())
-            near = min(zero_neuron.NEAR * size_v, 0.3 * smallest)
+            smallest = float(stepper.work.norms[: len(stepper.work.w)].min())
+            near = zero_neuron.NEAR * size_v
+            if smallest < near:  # it was looked at: again when it is much smaller
+                near = 0.3 * smallest
 
     def _see_to(self, code: int, piece: Piece, stepper: Stepper, dead: list[int]) -> Start | None:
         """What the last step calls for: a death, a release, other coordinates; or nothing."""
