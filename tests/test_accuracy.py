@@ -71,6 +71,18 @@ def test_parts_across_the_teacher_keep_their_own_accuracy(references, reference_
         assert np.abs(gap).max() <= 1e-7 * np.abs(truth[:, 1:]).max(), t
 
 
+@pytest.mark.parametrize("n, sigma", [(100, 1e-3), (60, 1e-6)])
+def test_many_students_that_stay_small(n, sigma):
+    """None of them ever has a norm of 1/20: r is followed for itself once all together have."""
+    W0 = sigma * np.random.default_rng(1).standard_normal((n, 10))
+    problem = flowkit.TeacherStudent(np.eye(10)[0])
+    fine = flowkit.integrate(problem, W0, 1e6, rtol=1e-10)
+    for rtol in (1e-6, 1e-8):
+        flow = flowkit.integrate(problem, W0, 1e6, rtol=rtol)
+        assert flow.status == "finished" and flow.stats["steps"] < 200
+        assert relative(flow.loss, fine.loss_at(flow.t)).max() <= 10 * rtol
+
+
 # ---- the error that a flow states of itself ------------------------------------------------------
 
 

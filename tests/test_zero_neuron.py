@@ -64,6 +64,13 @@ def test_survivors_follow_the_flow_without_the_dead_neuron(reference_flow, refer
     assert np.abs(alone(times) - flow(20 + times)[:, [0, 1, 3]]).max() <= 1e-8
 
 
+def test_deaths_among_many_students():
+    """So many that single steps are looked at; in 50 dimensions no component is near the norm."""
+    flow = gaussian_run(60, 50, 0.5, 0, 0.16, rtol=1e-6)
+    assert flow.status == "finished"
+    assert [event.kind for event in flow.events] == ["zero-neuron"] * 2
+
+
 # ---- slow arrivals -------------------------------------------------------------------------------
 
 

@@ -52,10 +52,12 @@ LONGEST = 0.767
 BEHIND, AHEAD = -0.97, -0.5
 # Norms against their mean at which a student is no longer kept as a difference, and is again.
 UNEVEN, EVEN = 0.01, 0.1
-# Norm of the largest student against ‖v‖ from which on it is no longer early.
+# Norms of all students together, against ‖v‖, from which on it is no longer early.
 GROWN = 0.05
 COLUMNS = 12
 NOISE = 1e-15
+# Tries of a step that trust the order of its error.
+PATIENT = 3
 CLOSE = 2e-3
 TINY = 1e-300
 
@@ -226,6 +228,22 @@ def _noise(system: System, t: float, work: Work, out: Array) -> None:
         out[p] = 0.0 if system.mode == LINEAR else s * s * total
     if system.early:
         out[0] = total
+
+
+@compiled
+def _balance(system: System, scales: Array) -> None:
+    """Sizes for a mean square in which r, the students along and those across count alike.
+
+    Left as they are, r would be a few components among those of all students, and count for little.
+    """
+    length, dim = len(scales), system.teachers.shape[1]
+    others = length // dim - 1
+    if others == 0:
+        return
+    parts = 3.0 if dim > 1 else 2.0
+    for p in range(length):
+        alone = p < dim and not (system.early and p == 0)
+        scales[p] *= sqrt(parts * (1 if alone else others) / length)
 
 
 @compiled
@@ -499,11 +517,11 @@ def _step_error(
 def look(system: System, work: Work, near: float, value: float) -> int:
     """What the caller has to see to: a student near zero, one turned round, unfit coordinates."""
     count, dim = work.w.shape
-    usual, largest = 0.0, 0.0
+    usual, together = 0.0, 0.0
     for i in range(count):
         usual += work.norms[i] / count
-        largest = max(largest, work.norms[i])
-    if system.early and largest > GROWN * work.norms[count]:
+        together += work.weights[i]
+    if system.early and together > GROWN * work.norms[count]:
         return TURNED
     for i in range(count):
         if work.norms[i] < near:
@@ -591,6 +609,7 @@ def advance(
     taken = 0
     while code == RUNNING:
         scale(system, t, y, work, value, solve.scale)
+        _balance(system, solve.scale)
         _noise(system, t, work, solve.noise)
         limit = 0.8 * shrinking_time(system, work)
         if system.mode == LINEAR and value > 0:
@@ -646,7 +665,8 @@ def advance(
             error = _step_error(system, nodes, dx, own, damped, first, solve) / tolerance
             factor = 0.9 * max(error, 1e-12) ** (-1 / order)
             if error > 1:
-                dx *= max(0.1, factor)
+                # An error that does not fall as the order says is none of this step's.
+                dx *= max(0.1, factor if failures < PATIENT else min(factor, 0.3))
                 failures += 1
                 trace.counts[2] += 1
                 slopes(system, t, y, work, first)

@@ -59,8 +59,8 @@ class System(NamedTuple):
     mode, pivot : int
         POWER or LINEAR; the eliminated student, −1 if nobody faces the teacher.
     early : int
-        1 while all students are small: then r is what they leave of v, and y₀ is the pivot's part
-        along the axis instead of S² r₀.
+        1 while all students together are small: then r is what they leave of v, and y₀ is the
+        pivot's part along the axis instead of S² r₀.
     power : float
         1, or 0 where S is left out (several teachers).
     tau, start : float

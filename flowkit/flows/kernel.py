@@ -61,8 +61,8 @@ def polar(vectors: Array, flip: Array, norms: Array, units: Array, offsets: Arra
 
 
 @vectorised
-def angle_and_defect(z: Array, largest: float, angle: Array, defect: Array) -> None:
-    """θ/2π and (sin θ − θ)/2π of the row z, entries at most `largest`."""
+def _polynomials(z: Array, largest: float, angle: Array, defect: Array) -> None:
+    """Those of the angle and the defect at min(z, 1 − z), two terms a pass."""
     count = len(z)
     terms = 0
     while terms < TERMS - 1 and REACH[terms] < largest:
@@ -71,21 +71,30 @@ def angle_and_defect(z: Array, largest: float, angle: Array, defect: Array) -> N
     for j in range(count):
         angle[j] = ANGLE[terms]
         defect[j] = DEFECT[terms]
+    if terms % 2 == 1:
+        terms -= 1
+        for j in range(count):
+            x = min(z[j], 1 - z[j])
+            angle[j] = angle[j] * x + ANGLE[terms]
+            defect[j] = defect[j] * x + DEFECT[terms]
+    for k in range(terms - 2, -1, -2):
+        for j in range(count):
+            x = min(z[j], 1 - z[j])
+            angle[j] = (angle[j] * x + ANGLE[k + 1]) * x + ANGLE[k]
+            defect[j] = (defect[j] * x + DEFECT[k + 1]) * x + DEFECT[k]
+
+
+@vectorised
+def angle_and_defect(z: Array, largest: float, angle: Array, defect: Array) -> None:
+    """θ/2π and (sin θ − θ)/2π of the row z, entries at most `largest`."""
+    count = len(z)
+    _polynomials(z, largest, angle, defect)
     if largest <= 0.5:
-        for k in range(terms - 1, -1, -1):
-            for j in range(count):
-                angle[j] = angle[j] * z[j] + ANGLE[k]
-                defect[j] = defect[j] * z[j] + DEFECT[k]
         for j in range(count):
             root = sqrt(z[j])
             angle[j] *= root / TWO_PI
             defect[j] *= root * z[j] / TWO_PI
         return
-    for k in range(terms - 1, -1, -1):
-        for j in range(count):
-            x = min(z[j], 1 - z[j])
-            angle[j] = angle[j] * x + ANGLE[k]
-            defect[j] = defect[j] * x + DEFECT[k]
     for j in range(count):
         x = min(z[j], 1 - z[j])
         root = sqrt(x)

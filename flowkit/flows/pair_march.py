@@ -69,7 +69,8 @@ def fitted(
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
     tau = 1 / (system.sizes.sum() * system.mean)
     size_v = float(np.linalg.norm(system.teachers[0]))
-    early = int(pivot >= 0 and len(system.teachers) == 1 and norms.max() < 0.2 * GROWN * size_v)
+    small = system.sizes @ norms < 0.2 * GROWN * size_v
+    early = int(pivot >= 0 and len(system.teachers) == 1 and small)
     mode = LINEAR if linear and centred.all() and not early else POWER
     fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode, "early": early}
     return system._replace(start=t, tau=tau, **fit), r
@@ -93,7 +94,10 @@ class PairMarch(March):
             return near
         if isinstance(stepper.field, ClusterField):
             return 0.0
-        return min(near, 0.3 * float(np.abs(_work(stepper).w).max(axis=1).min()))
+        work = _work(stepper)
+        smallest = float(work.norms[: len(work.w)].min())
+        # One that is below was looked at: again when it is much smaller.
+        return 0.3 * smallest if smallest < near else near
 
     def watch(self, piece: Piece) -> float:
         """When to look at the dead neurons next: seldom, once the others have settled."""
