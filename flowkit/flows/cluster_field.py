@@ -31,14 +31,17 @@ from flowkit.problems.pairs import pair_functions
 Array = np.ndarray
 
 TINY = 1e-300
-# Angles to the own teacher, and ‖r_K‖/‖v_K‖, up to which students are clusters, and stay clusters.
+# ‖r_K‖/‖v_K‖, and angles to the own teacher over the room that it has, up to which students are
+# clusters, and stay clusters.
 CLOSE, APART = 0.3, 0.5
 # Sine of the angle between two teachers below which they cannot be told apart so.
-DISTINCT = 0.3
+DISTINCT = 0.01
 # Norm of a student against its teacher's, below which it is no part of a cluster.
 SMALL = 1e-3
 # Beyond it the scaled flow no longer depends on t.
 FARTHEST = 1e100
+# EXPONENTIAL: longest step in 1/λ, and λ (t − start) by which the loss has left the doubles.
+FOLDS, VANISHED = 5.0, 350.0
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
@@ -81,6 +84,13 @@ class ClusterSystem:
     def units(self) -> Array:
         """v̄_K."""
         return self.teachers / self.lengths[:, None]
+
+    @cached_property
+    def room(self) -> float:
+        """Smallest sine between the lines of two teachers."""
+        cosines = self.units @ self.units.T
+        np.fill_diagonal(cosines, 0.0)
+        return sqrt(max(1 - float(np.abs(cosines).max()) ** 2, 0.0))
 
     @cached_property
     def member(self) -> Array:
@@ -164,18 +174,13 @@ def clusters(
 ) -> ClusterSystem | None:
     """The clusters that students w (n, D) form, up to this angle; None if they do not."""
     system = ClusterSystem(teachers, sizes, np.zeros(len(w), dtype=int), *weights, 0.0, t)
-    cosines = system.units @ system.units.T
-    distinct = cosines**2 <= 1 - DISTINCT**2
-    if not (distinct | np.eye(len(teachers), dtype=bool)).all():
-        return None
-    norms = np.linalg.norm(w, axis=1)
-    if not (norms > 0).all():
+    if system.room < DISTINCT or not w.any(axis=1).all():
         return None
     owner = np.argmax(w @ system.units.T, axis=1)
     system = replace(system, owner=owner)
     r, c, beta = state_of(system, w)
     fits = (np.linalg.norm(r, axis=1) <= loose * system.lengths).all()
-    fits &= (np.linalg.norm(beta, axis=1) <= loose * c).all()
+    fits &= (np.linalg.norm(beta, axis=1) <= loose * system.room * c).all()
     fits &= (c > SMALL * system.lengths[owner]).all()
     if not fits or len(np.unique(owner)) < len(teachers):
         return None
@@ -197,7 +202,9 @@ class ClusterField:
 
     def __init__(self, system: ClusterSystem) -> None:
         self.system = system
-        self.turned = False
+        self.turned, self.seen = False, False
+
+    accurate = True
 
     def fresh(self) -> ClusterField:
         return ClusterField(self.system)
@@ -331,8 +338,9 @@ class ClusterField:
         angles = np.linalg.norm(state.beta, axis=1) / norms
         apart = np.linalg.norm(state.r, axis=1) > APART * system.lengths
         small = state.c < 0.5 * SMALL * system.lengths[system.owner]
-        self.turned = bool(apart.any() or small.any() or (angles > APART).any())
+        self.turned = bool(apart.any() or small.any() or (angles > APART * system.room).any())
         if system.rate:
+            self.seen = system.rate * (t - system.start) < VANISHED
             return np.full(len(y), max(float(np.linalg.norm(y)), TINY))
         others, (k, dim) = self.others, system.teachers.shape
         widest = max(float(angles.max()), TINY)
@@ -375,7 +383,8 @@ class ClusterField:
         return log(value) - power * self.beyond(t) if value > 0 else -np.inf
 
     def limit(self) -> float:
-        return np.inf
+        """While there is a loss to see, a fit or a plot wants its points."""
+        return FOLDS / self.system.rate if self.seen else np.inf
 
     def look(self, t: float, near: float) -> int:
         return TURNED if self.turned else RUNNING

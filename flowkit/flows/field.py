@@ -32,6 +32,10 @@ class Field(Protocol):
     @property
     def tau(self) -> float: ...
 
+    @property
+    def accurate(self) -> bool:
+        """Whether L is relatively accurate; else the problem's own is, of the state at least."""
+
     def fresh(self) -> Field:
         """The same field, with work space of its own."""
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows import storage
-from flowkit.flows.path import Path
+from flowkit.flows.field import Steps
+from flowkit.flows.path import Path, Piece
 from flowkit.flows.prepare import FINEST
 from flowkit.flows.setting import Setting
 from flowkit.flows.steppers import tolerance_for
@@ -66,21 +67,29 @@ class Sample:
 
     @cached_property
     def loss(self) -> Array:
-        if self.setting.from_states:
-            return np.array([self.problem.loss(w) for w in self.w])
-        return self._column("loss") * self.setting.unit**2
+        parts = [
+            steps.loss * self.setting.unit**2 if piece.field.accurate else self._exact(piece, steps)
+            for piece, steps in self._parts
+        ]
+        return np.concatenate(parts) if parts else np.array([])
 
     @cached_property
     def log_loss(self) -> Array:
-        if self.setting.from_states:
-            with np.errstate(divide="ignore"):
-                return np.asarray(np.log(self.loss))
-        values = [
-            piece.field.log_loss(t, y)
-            for piece, steps in self._parts
-            for t, y in zip(steps.t, steps.y, strict=True)
-        ]
-        return np.array(values) + 2 * log(self.setting.unit)
+        parts = []
+        for piece, steps in self._parts:
+            if piece.field.accurate:
+                rows = zip(steps.t, steps.y, strict=True)
+                logs = np.array([piece.field.log_loss(t, y) for t, y in rows])
+                parts.append(logs + 2 * log(self.setting.unit))
+            else:
+                with np.errstate(divide="ignore"):
+                    parts.append(np.log(self._exact(piece, steps)))
+        return np.concatenate(parts) if parts else np.array([])
+
+    def _exact(self, piece: Piece, steps: Steps) -> Array:
+        """Losses of the states, by the problem."""
+        rows = zip(steps.t, steps.y, strict=True)
+        return np.array([self.problem.loss(self.setting.students(piece, t, y)) for t, y in rows])
 
     @cached_property
     def gradient_norm(self) -> Array:

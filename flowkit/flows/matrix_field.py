@@ -127,6 +127,8 @@ class MatrixField:
         self.system = system
         self.rho, self.largest, self.stuck = np.inf, np.inf, False
 
+    accurate = True
+
     def fresh(self) -> MatrixField:
         return MatrixField(self.system)
 

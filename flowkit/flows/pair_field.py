@@ -25,6 +25,11 @@ class PairField:
         self.work = coordinates.workspace(system)
         self.value = np.nan
 
+    @property
+    def accurate(self) -> bool:
+        """Several teachers: not between them."""
+        return len(self.system.teachers) == 1
+
     def fresh(self) -> PairField:
         return PairField(self.system)
 

@@ -61,11 +61,6 @@ class Setting(ABC):
         return 1.0
 
     @property
-    def from_states(self) -> bool:
-        """Whether the loss is taken from the states by the problem, not from the steps."""
-        return False
-
-    @property
     @abstractmethod
     def members(self) -> list[list[int]]:
         """Students of each group that is followed as one."""
