@@ -18,22 +18,20 @@ from flowkit.flows.threads import single_thread
 
 Array = np.ndarray
 
-DENSE = 400  # length of a state up to which a Newton matrix is formed
-
 Report = Callable[[float, float, float], None]
 
 
 class Start(NamedTuple):
     """Where a piece begins: coordinates, time, state, and the groups of students that are alive.
 
-    `stiff` if all directions are fast, differently: a Newton matrix pays.
+    `method` if another than the run's suits it better.
     """
 
     field: Field
     t: float
     y: Array
     alive: list[int]
-    stiff: bool = False
+    method: str = ""
 
 
 @dataclass
@@ -78,8 +76,7 @@ class March(ABC):
             return self._go(self.begin())
         piece, t = self.path.pieces[-1], self.path.end
         self.path.status, self.path.message = "finished", "reached t_max"
-        stiff = piece.method != self.path.method
-        return self._go(Start(piece.field, t, piece.steps.y[-1], piece.alive, stiff))
+        return self._go(Start(piece.field, t, piece.steps.y[-1], piece.alive, piece.method))
 
     def _go(self, start: Start | None) -> Path:
         try:
@@ -92,8 +89,8 @@ class March(ABC):
 
     def _piece(self, start: Start) -> Start | None:
         """Steps in one set of coordinates; returns where the next piece starts."""
-        coordinates, t, y, alive, stiff = start
-        method = "Radau" if stiff and len(y) <= DENSE else self.path.method
+        coordinates, t, y, alive, method = start
+        method = method or self.path.method
         piece = Piece(coordinates, alive, method, step_at(coordinates, t, y))
         self.path.pieces.append(piece)
         if not alive:

@@ -35,11 +35,11 @@ class MatrixMarch(March):
 
     def begin(self) -> Start:
         y = self.field.encode(0.0, self.state)
-        return Start(self.field, 0.0, y, [0], stiff=self.explicit(self.field))
+        return Start(self.field, 0.0, y, [0], self.method(self.field))
 
-    def explicit(self, field: MatrixField) -> bool:
+    def method(self, field: MatrixField) -> str:
         """Away from the minimum a saddle may be stiff for ever."""
-        return self.path.method in EXPLICIT and not field.system.near
+        return "Radau" if self.path.method in EXPLICIT and not field.system.near else ""
 
     def see_to(self, code: int, piece: Piece, stepper: Stepper) -> Start | None:
         field, t, y = piece.field, self.path.end, piece.steps.y[-1]
@@ -49,7 +49,7 @@ class MatrixMarch(March):
         if code != TURNED:
             return None
         other, y = field.turned(t, y)
-        return Start(other, t, y, piece.alive, self.explicit(other))
+        return Start(other, t, y, piece.alive, self.method(other))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from flowkit.flows.coordinates import (
     initial_system,
     size,
 )
-from flowkit.flows.field import NEAR_ZERO, SWITCH, TURNED
+from flowkit.flows.field import FULL, NEAR_ZERO, SWITCH, TURNED
 from flowkit.flows.march import March, Start
 from flowkit.flows.pair_field import PairField
 from flowkit.flows.path import Happening, Piece
@@ -28,6 +28,8 @@ from flowkit.problems import pairs
 
 Array = np.ndarray
 
+# Length of a state up to which a Newton matrix is formed where it pays; and where it is needed.
+DENSE, LARGEST = 400, 1500
 RELEASE = 1e-7  # of the loss, which γ is compared with
 SPENT = 1e-250  # a loss below which γ is out of the range of doubles
 SETTLED = 1e-5  # of ‖v‖²: a loss below which the others have settled
@@ -44,11 +46,12 @@ class State(NamedTuple):
     alive: list[int]
 
     def start(self, stiff: bool = False) -> Start:
-        """In the coordinates of the system."""
+        """In the coordinates of the system; `stiff` where all directions are fast, differently."""
         y = np.empty(size(self.system))
         r, w = np.ascontiguousarray(self.r), np.ascontiguousarray(self.w)
         encode(self.system, self.t, r, w, y)
-        return Start(PairField(self.system), self.t, y, self.alive, stiff)
+        method = "Radau" if stiff and len(y) <= DENSE else ""
+        return Start(PairField(self.system), self.t, y, self.alive, method)
 
 
 def fitted(
@@ -123,7 +126,7 @@ class PairMarch(March):
             return change or self._held(here, work)
         if code == TURNED:
             return self._refit(here)
-        if code == SWITCH and len(self.whole.teachers) > 1:
+        if code in (SWITCH, FULL) and len(self.whole.teachers) > 1:
             return self._clusters(here)
         if code == SWITCH:
             return self._refit(here, linear=here.system.mode == POWER)
@@ -136,11 +139,12 @@ class PairMarch(March):
     def _clusters(self, at: State) -> Start | None:
         """Each teacher with the students that learn it."""
         found = PairField(at.system).clusters(at.w, at.t, CLOSE)
-        if found is None:
+        if found is None or at.w.size > LARGEST:
             return None
         field = settled(found, at.w)
         y = field.encode(at.t, state_of(field.system, at.w))
-        return Start(field, at.t, y, at.alive)
+        method = "Radau" if self.path.method == "structured" else ""
+        return Start(field, at.t, y, at.alive, method)
 
     def _death(self, at: State, work: Work) -> Start | None:
         """The start without a neuron that reaches zero now; None if none does."""

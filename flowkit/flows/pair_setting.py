@@ -15,9 +15,9 @@ from flowkit.flows.compiled import announced
 from flowkit.flows.coordinates import System, initial_system
 from flowkit.flows.field import Field
 from flowkit.flows.frame import Frame, reduce
-from flowkit.flows.march import DENSE, Limits, Report
+from flowkit.flows.march import Limits, Report
 from flowkit.flows.pair_field import PairField
-from flowkit.flows.pair_march import PairMarch
+from flowkit.flows.pair_march import DENSE, PairMarch
 from flowkit.flows.path import Path, Piece
 from flowkit.flows.setting import Setting
 from flowkit.problems.pairs import polar
