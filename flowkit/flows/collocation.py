@@ -548,7 +548,8 @@ def look(system: System, work: Work, near: float, value: float) -> int:
     if system.mode == LINEAR:
         alone = forcing < 1e-2 * fast and share > 0.5 * value
         return RUNNING if alone or value <= TINY or fast <= TINY else SWITCH
-    alone = forcing < 1e-6 * fast and share > 0.999 * value
+    # (While all are small, r is v itself, and LINEAR is no option.)
+    alone = forcing < 1e-6 * fast and share > 0.999 * value and not system.early
     for i in range(count):
         alone = alone and system.centred[i] > 0
     return SWITCH if alone and value > TINY else RUNNING
