@@ -151,11 +151,11 @@ def test_degenerate_start(case):
 @pytest.mark.parametrize("method", ["structured", "BDF"])
 @pytest.mark.parametrize("n", [2, 8])
 def test_a_small_start_takes_few_changes_of_coordinates(n, method):
-    """One while all are small, one after: what is eliminated changes once."""
+    """While all are small, while r decays by itself, on the slow manifold; not at every step."""
     w0 = 1e-6 * np.random.default_rng(0).standard_normal((n, 3))
     flow = integrate(TeacherStudent([1.0, 0.0, 0.0]), w0, 1e6, rtol=1e-8, method=method)
     assert flow.status == "finished"
-    assert len(flow.path.pieces) <= 3
+    assert len(flow.path.pieces) <= 4
     truth = integrate(TeacherStudent([1.0, 0.0, 0.0]), w0, 1e6, rtol=1e-12)
     np.testing.assert_allclose(flow.loss, truth.loss_at(flow.t), rtol=1e-5)
 
