@@ -429,3 +429,23 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert "finished: reached t_max" in capsys.readouterr().out
     assert main(["fit", "run.nc"]) == 0
     assert "power law" in capsys.readouterr().out
+
+
+def test_samples_that_do_not_determine_the_minimum():
+    """The loss falls to rounding of xᵀMx and stays: no digit of it is claimed."""
+    samples = np.random.default_rng(0).standard_normal((2, 3))
+    w0 = 0.3 * np.random.default_rng(1).standard_normal((3, 3))
+    flow = integrate(PhaseRetrieval([1.0, 0.0, 0.0], samples=samples), w0, 1e6)
+    assert flow.status == "finished"
+    assert flow.loss_error[-1] == np.inf
+    seen = flow.loss > 1e-15
+    assert flow.loss_error[seen].max() <= 1e-2
+    assert (
+        integrate(PhaseRetrieval([1.0, 0.0], samples=[[0, 1.0]]), [[0.3, 0.0]], 1.0).loss[-1] == 0
+    )
+
+
+def test_slope_beyond_the_range_of_squares():
+    flow = integrate(PhaseRetrieval([1.0, 0, 0]), [[0.1, 0.2, 0], [0, 0.1, 0.3]], 1e110)
+    late = flow.t > 1e10
+    np.testing.assert_allclose(flow.local_slope[late], -2, atol=1e-7)

@@ -182,3 +182,24 @@ def test_parallel_teachers_stay_in_the_plain_coordinates():
     both = integrate(TeacherStudent(np.array([v, v])), w0, 20.0)
     single = integrate(TeacherStudent(2 * v), w0, 20.0)
     np.testing.assert_allclose(both.loss_at([1.0, 20.0]), single.loss_at([1.0, 20.0]), rtol=1e-6)
+
+
+def test_to_the_end_of_time():
+    """Two clusters of two: L t³ stays, past 1e-300; the slope is exact there too."""
+    w0 = [[0.5, 0.05, 0.02], [0.1, 0.5, -0.05], [0.48, -0.03, 0.06], [-0.04, 0.51, 0.05]]
+    flow = integrate(TeacherStudent(np.eye(2, 3)), w0, 1e120, rtol=1e-8, t_eval=[1e20, 1e40, 1e120])
+    assert flow.status == "finished"
+    logs = flow.log_loss + 3 * np.log(flow.t)
+    np.testing.assert_allclose(logs, logs[0], atol=1e-6)
+    np.testing.assert_allclose(flow.local_slope[:2], -3, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e10])
+def test_small_and_large_starts(size):
+    w0 = size * np.array([[1, 1, 0], [1, -2, 1.0]])
+    flow = integrate(TeacherStudent(np.eye(2, 3)), w0, 100.0)
+    assert flow.status == "finished"
+    finer = integrate(TeacherStudent(np.eye(2, 3)), w0, 100.0, rtol=1e-12)
+    error = np.abs(flow.loss / finer.loss_at(flow.t) - 1).max()
+    assert error <= 1e-5
+    assert error <= 30 * flow.loss_error.max()

@@ -323,3 +323,20 @@ def test_checkpoint_without_a_folder(tmp_path):
 def test_resume_from_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"^file: "):
         flowkit.resume(tmp_path / "none.nc")
+
+
+def test_a_loss_that_is_small_enough_stops_at_once():
+    flow = integrate(**LINE, stop_loss=1e9)
+    assert flow.status == "loss reached"
+    assert flow.t[-1] == 0
+
+
+def test_the_error_estimate_has_a_limit_of_its_own(monkeypatch):
+    """The finer run may take ten times the run's seconds, not for ever."""
+    from flowkit.flows import flow as module
+
+    w0 = 0.5 * np.random.default_rng(0).standard_normal((40, 20))
+    flow = integrate(TeacherStudent(np.eye(20)[0]), w0, 1e6, max_seconds=0.2)
+    assert flow.status == "time limit"
+    monkeypatch.setattr(module, "PATIENCE", -10 * flow.path.seconds + 1e-3)
+    assert flow.loss_error[-1] == np.inf

@@ -42,6 +42,8 @@ SMALL = 1e-3
 FARTHEST = 1e100
 # EXPONENTIAL: longest step in 1/λ, and λ (t − start) by which the loss has left the doubles.
 FOLDS, VANISHED = 5.0, 350.0
+# S² from which on the Jacobian is taken from differences of slopes, and up to what length of y.
+LATE, FEW, STEP = 1e12, 300, 1e-6
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
@@ -119,54 +121,87 @@ def state_of(system: ClusterSystem, w: Array) -> State:
     return State(r, c, w - c[:, None] * axis)
 
 
-def pull(system: ClusterSystem, state: State) -> Array:
-    """g (n, D): the gradient of student i is mean Σ_K r_K + kink_weight g_i."""
-    r, c, beta = state
-    v, own, sizes = system.units, system.owner, system.sizes
-    axis = v[own]
+class Shape(NamedTuple):
+    """Directions ā (n, D), how they lie to their own axis, and to all teachers.
+
+    `offset` is ā less the axis, `fall` c/‖w‖ − 1.  To teachers (n, k): p the cosine, `side` v̄ less
+    p ā, s its length (1 for the own teacher, which is not `apart`).
+    """
+
+    a: Array
+    norms: Array
+    offset: Array
+    fall: Array
+    apart: Array
+    p: Array
+    s: Array
+    theta: Array
+    side: Array
+
+
+def shape(system: ClusterSystem, state: State) -> Shape:
+    """How students lie."""
+    _, c, beta = state
+    axis = system.units[system.owner]
     norms = np.hypot(c, np.linalg.norm(beta, axis=1))
-    fall = -np.einsum("ij,ij->i", beta, beta) / (norms * (norms + c))  # c/‖w‖ − 1
+    fall = -np.einsum("ij,ij->i", beta, beta) / (norms * (norms + c))
     offset = beta / norms[:, None] + fall[:, None] * axis
     a = axis + offset
-    gradient = pair_functions("numpy").gradient
-    # The own cluster, its teacher last.
+    p = a @ system.units.T
+    side = system.units[None] - p[:, :, None] * a[:, None]
+    s = np.linalg.norm(side, axis=2)
+    apart = system.owner[:, None] != np.arange(len(system.units))
+    return Shape(a, norms, offset, fall, apart, p, np.where(apart, s, 1.0), np.arctan2(s, p), side)
+
+
+def pull(system: ClusterSystem, state: State) -> Array:
+    """g (n, D): the gradient of student i is mean Σ_K r_K + kink_weight g_i."""
+    at = shape(system, state)
+    far = _teachers(system, state, at) + _students(system, state, at)
+    return np.asarray(_own(system, at) + far / (2 * pi))
+
+
+def _own(system: ClusterSystem, at: Shape) -> Array:
+    """Of the own cluster, its teacher last."""
+    own, offset = system.owner, at.offset
     gap = np.concatenate([offset[:, None] - offset[None], offset[:, None]], axis=1)
     half = 0.5 * np.linalg.norm(gap, axis=2)
-    u, q = gradient(2 * np.arcsin(np.minimum(half, 1.0)))
-    weight = np.where(own[:, None] == own[None], sizes * norms, 0.0)
+    u, q = pair_functions("numpy").gradient(2 * np.arcsin(np.minimum(half, 1.0)))
+    weight = np.where(own[:, None] == own[None], system.sizes * at.norms, 0.0)
     weight = np.column_stack([weight, -system.lengths[own]])
-    g = np.einsum("ij,ij->i", weight, u)[:, None] * a
-    g += np.einsum("ij,ijp->ip", weight * q, gap)
-    # The others, by teachers: what their sums miss.
-    p = a @ v.T
-    side = v[None] - p[:, :, None] * a[:, None]
-    s = np.linalg.norm(side, axis=2)
-    theta = np.arctan2(s, p)
-    apart = own[:, None] != np.arange(len(v))
-    s = np.where(apart, s, 1.0)
-    rho = np.einsum("kp,kp->k", r, v)
-    across = r - rho[:, None] * v
-    dp, ds = a @ across.T, np.einsum("ikp,kp->ik", side, across) / s
-    own_part = np.where(apart, rho * s + ds, 0.0).sum(axis=1)
-    teacher_part = np.where(apart, rho * theta + p * ds - s * dp, 0.0) @ v
-    far = own_part[:, None] * a - np.where(apart, theta, 0.0) @ across - teacher_part
-    # The others, by students: the second order of each.
-    s, p, apart, side = s[:, own], p[:, own], apart[:, own], side[:, own]
-    dp = a @ beta.T
+    g = np.einsum("ij,ij->i", weight, u)[:, None] * at.a
+    return np.asarray(g + np.einsum("ij,ijp->ip", weight * q, gap))
+
+
+def _teachers(system: ClusterSystem, state: State, at: Shape) -> Array:
+    """2π times ρ_K h(a, v̄_K) + J r_K⊥ of the other clusters."""
+    v = system.units
+    rho = np.einsum("kp,kp->k", state.r, v)
+    across = state.r - rho[:, None] * v
+    dp, ds = at.a @ across.T, np.einsum("ikp,kp->ik", at.side, across) / at.s
+    along = np.where(at.apart, rho * at.s + ds, 0.0).sum(axis=1)
+    back = np.where(at.apart, rho * at.theta + at.p * ds - at.s * dp, 0.0) @ v
+    return np.asarray(along[:, None] * at.a - np.where(at.apart, at.theta, 0.0) @ across - back)
+
+
+def _students(system: ClusterSystem, state: State, at: Shape) -> Array:
+    """2π times the second order of each student of the other clusters."""
+    own, c, beta = system.owner, state.c, state.beta
+    s, p, apart, side = at.s[:, own], at.p[:, own], at.apart[:, own], at.side[:, own]
+    dp = at.a @ beta.T
     inner = np.einsum("ijp,jp->ij", side, beta)
     ds, square = inner / s, np.einsum("jp,jp->j", beta, beta) - dp**2
+    # s′ − s of the student against c v̄, less its first order; then θ′ − θ likewise.
     whole = np.sqrt(np.maximum((c * s) ** 2 + 2 * c * inner + square, 0.0)) + c * s
     longer = (2 * c * inner + square) / whole
     e_s = (s * square - longer * inner) / (s * whole)
     bend = (p * ds - s * dp) / c
-    x = np.clip((c * bend + e_s * p) / norms, -1.0, 1.0)
-    turn = np.arcsin(x)
-    defect = 2 * pi * gradient(turn)[0]  # sin − identity
-    e_theta = bend * fall + e_s * p / norms - defect
-    weight = np.where(apart, sizes, 0.0)
-    far += np.einsum("ij,ij->i", weight, e_s)[:, None] * a
-    far -= (weight * turn) @ beta + (weight * e_theta * c) @ axis
-    return np.asarray(g + far / (2 * pi))
+    turn = np.arcsin(np.clip((c * bend + e_s * p) / at.norms, -1.0, 1.0))
+    defect = 2 * pi * pair_functions("numpy").gradient(turn)[0]  # sin − identity
+    e_theta = bend * at.fall + e_s * p / at.norms - defect
+    weight = np.where(apart, system.sizes, 0.0)
+    along = np.einsum("ij,ij->i", weight, e_s)[:, None] * at.a
+    return np.asarray(along - (weight * turn) @ beta - (weight * e_theta * c) @ system.units[own])
 
 
 def clusters(
@@ -284,6 +319,9 @@ class ClusterField:
         beta[pivots] = missing / system.sizes[pivots, None]
         return State(r, c, beta)
 
+    def rounding(self, t: float, y: Array) -> float:
+        return 0.0
+
     def students(self, t: float, y: Array) -> Array:
         _, c, beta = self.state(t, y)
         return np.asarray(c[:, None] * self.system.units[self.system.owner] + beta)
@@ -299,15 +337,17 @@ class ClusterField:
         return np.asarray(-move)
 
     def slopes(self, t: float, y: Array) -> Array:
-        scales = self.scales(t)
         move = self.matrix @ self.velocity(self.state(t, y)).ravel()
-        return np.asarray(self.pace(t) * (scales * move + self._growth(t) * y))
+        return np.asarray(self._near_pace(t) * self.scales(t) * move + self._growth() * y)
 
-    def _growth(self, t: float) -> Array:
-        """d ln(scales)/dt."""
-        if self.system.rate:
-            return np.full(len(self.powers), self.system.rate)
-        return self.powers / (self.tau + t)
+    def _near_pace(self, t: float) -> float:
+        """dt/dx in the picture in which the velocity is evaluated."""
+        return self.tau if self.system.rate else min(self.tau + t, self.tau * FARTHEST)
+
+    def _growth(self) -> Array:
+        """d ln(scales)/dx."""
+        rate = self.system.rate
+        return np.full(len(self.powers), rate * self.tau) if rate else self.powers
 
     def curvature(self, w: Array) -> Array:
         """−∂ẇ/∂w at students w, as a map of (r, c, β)."""
@@ -327,9 +367,21 @@ class ClusterField:
 
     def jacobian(self, t: float, y: Array) -> Array:
         scales = self.scales(t)
+        if not self.system.rate and scales.max() > LATE and len(y) <= FEW:
+            return self._differences(t, y)
         inner = -self.curvature(self.students(t, y))
-        out = scales[:, None] * inner / scales[None, :] + np.diag(self._growth(t))
-        return np.asarray(self.pace(t) * out)
+        out = self._near_pace(t) * scales[:, None] * inner / scales[None, :]
+        return np.asarray(out + np.diag(self._growth()))
+
+    def _differences(self, t: float, y: Array) -> Array:
+        """The Jacobian from slopes, which keep their relative accuracy where curvatures cancel."""
+        sizes, before = self.fresh().scale(t, y, 1.0), self.slopes(t, y)
+        out = np.empty((len(y), len(y)))
+        for j, size in enumerate(STEP * sizes):
+            moved = y.copy()
+            moved[j] += size
+            out[:, j] = (self.slopes(t, moved) - before) / (moved[j] - y[j])
+        return out
 
     def scale(self, t: float, y: Array, tolerance: float) -> Array:
         """r: 2 √L; c: norms; β: norms times the largest angle.  EXPONENTIAL: the whole."""
@@ -372,7 +424,9 @@ class ClusterField:
     def measured(self, t: float, y: Array) -> tuple[float, float]:
         state, beyond = self.state(t, y), self.beyond(t)
         move = self.velocity(state)
-        norm = sqrt(float(self.system.sizes @ np.einsum("ij,ij->i", move, move)))
+        largest = max(float(np.abs(move).max()), TINY)
+        square = np.einsum("ij,ij->i", move / largest, move / largest)
+        norm = largest * sqrt(float(self.system.sizes @ square))
         if self.system.rate:  # L ~ δ²
             return self._loss(state) * exp(-2 * beyond), norm * exp(-beyond)
         return self._loss(state) * exp(-3 * beyond), norm * exp(-2 * beyond)

@@ -526,13 +526,13 @@ def look(system: System, work: Work, near: float, value: float) -> int:
     for i in range(count):
         if work.norms[i] < near:
             return NEAR_ZERO
+    if len(system.teachers) > 1:
+        return RUNNING
     for i in range(count):
         if system.centred[i] > 0 and work.norms[i] < 0.5 * UNEVEN * usual:
             return TURNED
         if system.facing[i] > system.centred[i] and work.norms[i] > EVEN * usual:
             return TURNED
-    if len(system.teachers) > 1:
-        return RUNNING
     for i in range(count):
         cosine = work.flip[i] * work.units[i, 0]
         if (cosine < BEHIND and system.facing[i] > 0) or (cosine > AHEAD and system.facing[i] < 0):

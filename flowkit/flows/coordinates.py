@@ -497,7 +497,7 @@ def scale(system: System, t: float, y: Array, work: Work, value: float, out: Arr
         widest = 1.0
         for k in range(len(system.teachers)):
             square += work.norms[count + k] * work.norms[count + k]
-        residual = sqrt(square)
+        residual = max(residual, sqrt(square))
     for p in range(dim):
         out[p] = max(s * s * residual, TINY)
     if system.early:

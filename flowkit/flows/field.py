@@ -54,6 +54,9 @@ class Field(Protocol):
     def log_loss(self, t: float, y: Array) -> float:
         """ln L, also where L is below the range of doubles."""
 
+    def rounding(self, t: float, y: Array) -> float:
+        """Relative rounding error of L that two runs would share; 0 if there is none."""
+
     def students(self, t: float, y: Array) -> Array:
         """Students (N, D) in the frame of the flow."""
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from flowkit.flows import storage
 from flowkit.flows.field import Steps
+from flowkit.flows.march import Limits
 from flowkit.flows.path import Path, Piece
 from flowkit.flows.prepare import FINEST
 from flowkit.flows.setting import Setting
@@ -25,6 +26,7 @@ FLOOR = 2e-14
 PROBES = 32
 PER_DECADE = 3
 FINER = 30.0
+PATIENCE = 5.0  # seconds, and ten times those of the run: what the finer run may take
 
 
 @dataclass(frozen=True)
@@ -182,19 +184,32 @@ class Flow:
             return self._saved_errors
         # Where nothing finer can be had, a coarser run tells: its error is the difference.
         factor = 1 / FINER if self.rtol >= FINER * FINEST / 10 else FINER
-        other = self.setting.march(self.setting.path(self.rtol * factor), t_max=self.path.end)
+        steps = max(Limits().steps, 10 * self.stats["steps"])
+        limits = Limits(steps, 10 * self.path.seconds + PATIENCE)
+        path = self.setting.path(self.rtol * factor)
+        other = self.setting.march(path, limits, t_max=self.path.end)
         if other.status == "interrupted":
             raise KeyboardInterrupt
         times = self.path.times
         probes = times[np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))]
         errors = self._difference(probes, other)
         errors *= min(1.0, 3 / factor)
+        errors = np.maximum(errors, self._rounding(probes))
         # A difference may pass through zero between two runs: neighbours speak for each other.
         padded = np.pad(errors, 1, mode="edge")
         around = 0.3 * np.maximum(padded[:-2], padded[2:])
         widest = np.maximum(np.maximum(errors, around), FLOOR)
         widest[0] = FLOOR  # both runs start from the same state
         return probes, widest
+
+    def _rounding(self, t: Array) -> Array:
+        """Relative rounding of the loss, inf where it leaves no digit."""
+        errors = [
+            piece.field.rounding(x, y)
+            for piece, steps in Sample(self, t)._parts
+            for x, y in zip(steps.t, steps.y, strict=True)
+        ]
+        return np.array([x if x < 1 else np.inf for x in errors])
 
     def _difference(self, t: Array, other: Path) -> Array:
         """Relative difference of the losses of this run and another, by their logarithms."""

@@ -85,6 +85,7 @@ class March(ABC):
                     start = self._piece(start)
         except KeyboardInterrupt:
             self._stop("interrupted", f"interrupted at t = {self.path.end:.6g}")
+        self.path.seconds += time.monotonic() - self.began
         return self.path
 
     def _piece(self, start: Start) -> Start | None:

@@ -37,6 +37,8 @@ CLOSE, APART = 0.5, 0.8
 # Beyond it the scaled flow no longer depends on S.
 FARTHEST = 1e100
 ROUNDING = 1e-15
+# Of G: what is left of its first row is the error of a step.
+SLAVED = 1e-6
 # Below it M is zero: its squares have long left the range of doubles.
 GONE = 1e-290
 # Of ‖B‖: how small R is still followed relatively.
@@ -167,6 +169,17 @@ class MatrixField:
         a, b = x[:, 0], x[:, 1:]
         return State(system.scale * float(a @ a) - system.square, system.scale * a @ b, a, b)
 
+    def rounding(self, t: float, y: Array) -> float:
+        """Of xᵀMx, which vanish without M where the samples do not determine it."""
+        x = self.system.samples
+        if x is None:
+            return 0.0
+        m = difference(self.system, self.state(t, y))
+        misfit = np.abs(np.einsum("si,si->s", x @ m, x))
+        noise = ROUNDING * float(np.abs(m).max()) * np.einsum("si,si->s", x, x)
+        total = float(misfit @ misfit)
+        return float((misfit + noise) @ noise) / total if total > 0 else float(noise.any())
+
     def students(self, t: float, y: Array) -> Array:
         state = self.state(t, y)
         return np.column_stack([state.a, state.b / sqrt(self.beyond(t))])
@@ -278,6 +291,7 @@ class MatrixField:
         m = difference(system, state)
         self.largest = float(np.abs(m).max())
         residual = self.largest * sqrt(system.loss(m / max(self.largest, TINY)))
+        residual = max(residual, ROUNDING * self.largest / tolerance)
         free = max(float(np.linalg.norm(state.spanned()[1])), FINEST * whole)
         d, count = system.dim, system.count
         sizes = np.empty(len(y))
@@ -296,9 +310,9 @@ class MatrixField:
         system, state = self.system, self.state(t, y)
         m = difference(system, state)
         g = system.pull(m)
-        if system.near:  # on the slow manifold G₀ is of second order: below rounding it is nothing
+        if system.near:  # on the slow manifold G₀ is of second order: below errors it is nothing
             row = g[0]
-            row[np.abs(row) < 10 * ROUNDING * np.abs(g).max()] = 0.0
+            row[np.abs(row) < SLAVED * np.abs(g).max()] = 0.0
             g[:, 0] = row
         x = np.column_stack([state.a, state.b])
         gradient = system.scale * float(np.linalg.norm(x @ g))
@@ -310,7 +324,10 @@ class MatrixField:
         largest = float(np.abs(m).max())
         if largest == 0:
             return -np.inf
-        return log(self.system.loss(m / largest)) + 2 * log(largest) - 2 * log(self.beyond(t))
+        value = self.system.loss(m / largest)
+        if value == 0:
+            return -np.inf
+        return log(value) + 2 * log(largest) - 2 * log(self.beyond(t))
 
     def limit(self) -> float:
         return np.inf

@@ -77,6 +77,9 @@ class PairField:
             return float(np.log(self._without_students()))
         return log_loss(self.system, y, t)
 
+    def rounding(self, t: float, y: Array) -> float:
+        return 0.0
+
     def students(self, t: float, y: Array) -> Array:
         return self.state(t, y)[1]
 

@@ -59,7 +59,7 @@ def fitted(
 ) -> tuple[System, Array]:
     """The system whose coordinates fit (r, w): who is behind, who is centred; and its r.
 
-    With several teachers everybody counts as facing.
+    With several teachers everybody counts as facing, and is kept as it is, beside r.
     """
     facing = system.facing.copy()
     norms, _ = pairs.polar(w)
@@ -68,12 +68,13 @@ def fitted(
         facing[cosine < BEHIND] = -1.0
         facing[cosine > AHEAD] = 1.0
     r = r + (system.sizes * (facing - system.facing) / 2) @ w
-    centred = ((facing > 0) & (norms > UNEVEN * norms.mean())).astype(float)
+    single = len(system.teachers) == 1
+    centred = (single & (facing > 0) & (norms > UNEVEN * norms.mean())).astype(float)
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
     tau = 1 / (system.sizes.sum() * system.mean)
     size_v = float(np.linalg.norm(system.teachers[0]))
     small = system.sizes @ norms < 0.2 * GROWN * size_v
-    early = int(pivot >= 0 and len(system.teachers) == 1 and small)
+    early = int(pivot >= 0 and small)
     mode = LINEAR if linear and centred.all() and not early else POWER
     fit = {"facing": facing, "centred": centred, "pivot": pivot, "mode": mode, "early": early}
     return system._replace(start=t, tau=tau, **fit), r

@@ -67,7 +67,8 @@ class Happening:
 class Path:
     """Pieces in order of time; where two meet, the later one holds.
 
-    `watched` is when a dead neuron was last looked at; from `lost` on the loss has no digits.
+    `watched` is when a dead neuron was last looked at; from `lost` on the loss has no digits;
+    `seconds` is what the run has taken.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Path:
     cost: dict[str, int] = field(default_factory=dict)
     watched: float = 0.0
     lost: float = np.inf
+    seconds: float = 0.0
 
     @property
     def end(self) -> float:

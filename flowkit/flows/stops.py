@@ -102,6 +102,9 @@ def first_stop(stops: list[Stop], path: Path, piece: Piece, known: int) -> tuple
     for stop in stops:
         if stop.last is None:
             stop.last = stop.value(float(piece.t[0]), path)
+            if stop.status != "event" and stop.last <= 0:
+                _cut(path, piece, float(piece.t[0]))
+                return stop.status, f"{stop.kind} reached at t = {piece.t[0]:.8g}"
     for k in range(max(known, 1), len(piece.t)):
         found = []
         for stop in stops:

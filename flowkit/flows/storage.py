@@ -18,7 +18,7 @@ from flowkit.flows.setting import Setting
 
 Array = np.ndarray
 FORMAT = "flowkit-flow-3"
-PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost")
+PLAIN = ("method", "rtol", "status", "message", "cost", "watched", "lost", "seconds")
 PLAIN_SETTING = ("t_max", "rtol", "method")
 
 

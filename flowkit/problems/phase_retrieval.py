@@ -40,14 +40,16 @@ class PhaseRetrieval(Problem):
             self.output_scale = float(output_scale)
         except (TypeError, ValueError):
             raise ValueError(f"output_scale: expected a number, got {output_scale!r}") from None
-        if not 0 < self.output_scale < np.inf:
-            raise ValueError(f"output_scale: must be positive and finite, got {output_scale!r}")
+        if isinstance(output_scale, bool) or not 1e-60 <= self.output_scale <= 1e60:
+            raise ValueError(f"output_scale: must lie in [1e-60, 1e60], got {output_scale!r}")
         self.samples: Array | None = None
         if samples is not None:
             self.samples = checked_matrix(samples, "samples")
             if self.samples.shape[1] != self.dimension:
                 shape = self.samples.shape
                 raise ValueError(f"samples: expected shape (N, {self.dimension}), got {shape}")
+            if not self.samples.any():
+                raise ValueError("samples: all are zero")
 
     @property
     def activation(self) -> str:

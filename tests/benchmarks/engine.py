@@ -1,4 +1,4 @@
-"""Speed of the engine, side by side: `python tests/benchmarks/engine.py [CASES] [--repeat N]`.
+"""Speed of the engine, side by side: `python tests/benchmarks/engine.py [A … F wide kinds]`.
 
 Not a test: it prints the table of docs/performance.md.  v = e₁ and W₀ = σ default_rng(0)
 .standard_normal((n, d)); every method runs to t = 1e12 (F: 1e8) in this one process, on one thread.
@@ -132,13 +132,13 @@ def run(case: str, repeat: int) -> None:
     W0, t_max = start(case)
     problem = flowkit.TeacherStudent(np.eye(W0.shape[1])[0])
     print(f"\n{case}: {title}, to t = {t_max:.0e}")
-    finest = 1e-12 if case != "F" else 1e-8
+    finest = 1e-12 if case != "F" else 1e-9
     reference = flowkit.integrate(problem, W0, t_max, rtol=finest, progress=False)
     rows = []
     for method, last in OURS_UP_TO.items():
         if case > last:
             continue
-        for rtol in (1e-6, 1e-8, 1e-10) if method == "structured" and case < "F" else (1e-7,):
+        for rtol in (1e-6, 1e-7, 1e-8, 1e-10) if method == "structured" and case < "F" else (1e-7,):
             seconds, flow = timed(
                 lambda m=method, r=rtol: flowkit.integrate(
                     problem, W0, t_max, rtol=r, method=m, progress=False
@@ -186,15 +186,46 @@ def wide(repeat: int) -> None:
     print(f"  run, ratio: {results[1][2] / results[0][2]:.2f}")
 
 
+def kinds(repeat: int) -> None:
+    """Several teachers and quadratic activation, rtol 1e-10, against rtol 1e-12."""
+    rng = np.random.default_rng(0)
+    e, samples = np.eye(10), rng.standard_normal((200, 10))
+    small = 0.01 / np.sqrt(10) * rng.standard_normal((10, 10))
+    quadratic, empirical = flowkit.PhaseRetrieval(e[0]), flowkit.PhaseRetrieval(e[0], 1, samples)
+    cases = {
+        "2 teachers, n = 4, d = 3": (flowkit.TeacherStudent(np.eye(2, 3)), 4, 3, 1e12),
+        "3 teachers, n = 6, d = 3": (flowkit.TeacherStudent(np.eye(3)), 6, 3, 1e12),
+        "5 teachers, n = 5, d = 5": (flowkit.TeacherStudent(np.eye(5)), None, 5, 1e4),
+        "quadratic, K = 1, d = 10": (quadratic, small[:1], 10, 1e2),
+        "quadratic, K = 3, d = 10": (quadratic, small[:3], 10, 1e12),
+        "quadratic, K = 10, d = 10": (quadratic, small, 10, 1e12),
+        "the same, 200 samples": (empirical, small, 10, 1e12),
+    }
+    print("\nseveral teachers, quadratic activation, rtol 1e-10")
+    for name, (problem, start_, d, t_max) in cases.items():
+        if start_ is None:
+            W0 = np.eye(d) + 0.1 * rng.standard_normal((d, d))
+        else:
+            W0 = 0.1 * rng.standard_normal((start_, d)) if isinstance(start_, int) else start_
+        seconds, flow = timed(
+            lambda p=problem, W=W0, t=t_max: flowkit.integrate(p, W, t, progress=False), repeat
+        )
+        finer = flowkit.integrate(problem, W0, t_max, rtol=1e-12, progress=False)
+        logs = np.log(finer.loss_at(flow.t[flow.loss > 0]))
+        error = np.abs(np.expm1(flow.log_loss[flow.loss > 0] - logs)).max()
+        steps = flow.stats["steps"]
+        print(f"  {name:<26}{seconds:>8.2f} s  {steps:>5} steps  error {error:.0e}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=[*CASES, "wide"])
+    parser.add_argument("cases", nargs="*", default=[*CASES, "wide", "kinds"])
     parser.add_argument("--repeat", type=int, default=7)
     chosen = parser.parse_args()
     with threadpool_limits(1):
         for case in chosen.cases:
-            if case == "wide":
-                wide(chosen.repeat)
+            if case in ("wide", "kinds"):
+                {"wide": wide, "kinds": kinds}[case](chosen.repeat)
             else:
                 run(case, chosen.repeat)
 
