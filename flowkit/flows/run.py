@@ -55,7 +55,7 @@ def integrate(
     problem : TeacherStudent or PhaseRetrieval
         What is learnt.
     w0 : array_like, shape (n, d)
-        Students at t = 0, taken as exact; no row may be zero.
+        Students at t = 0, taken as exact; no ReLU student may be zero.
     t_max : float
         End of the run, > 0; 1e100 costs little more than 1e12.
     rtol : float
@@ -63,10 +63,11 @@ def integrate(
         every t, and below 1000 rtol; ``flow.loss_error`` estimates it.
     t_eval : array_like, optional
         Times, increasing in [0, t_max], at which the result is stored; by default where steps end.
-    method : {"auto", "structured", "Radau", "BDF", "LSODA"}
+    method : {"auto", "structured", "Radau", "BDF", "LSODA", "DOP853"}
         "structured": our Radau IIA of 5 or 6 stages, implicit only where the flow is stiff; no
-        Newton matrix.  The others are SciPy's, on the same coordinates, with a dense one.
-        "auto" takes "structured" for one teacher; for several, "Radau" up to n·d = 400.
+        Newton matrix; for ReLU students.  The others are SciPy's, on the same coordinates, with a
+        dense one (DOP853 is explicit).  "auto" takes "structured" for one ReLU teacher, "Radau" for
+        several (up to n·d = 400) and for quadratic activation, "DOP853" for one quadratic student.
     precision : int, optional
         Not available yet; double precision only.
     events : callable or list of callables, optional

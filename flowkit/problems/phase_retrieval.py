@@ -20,7 +20,7 @@ class PhaseRetrieval(Problem):
     Parameters
     ----------
     teacher : array_like, shape (d,)
-        v (w* in the paper); finite and not zero.
+        v (w* in the paper); finite and not zero.  Flows need norms within [1e-60, 1e60].
     output_scale : float
         C ≥ 1 in the paper; any positive number.
     samples : array_like, shape (N, d), optional

@@ -135,7 +135,8 @@ def checked_matrix(values: Any, name: str, exact: bool = False) -> Array:
     if array.ndim == 1 and name == "teacher":
         array = array[None, :]
     if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected a matrix, one neuron a row, got shape {array.shape}")
+        row = "sample" if name == "samples" else "neuron"
+        raise ValueError(f"{name}: expected a matrix, one {row} a row, got shape {array.shape}")
     if not finite:
         raise ValueError(f"{name}: holds a NaN or an infinity")
     return array
