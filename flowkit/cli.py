@@ -135,6 +135,9 @@ def run_flow(options: argparse.Namespace) -> int:
         raise ValueError(f"--weights: expected shape (n, d), got {w0.shape}")
     unit = [1.0] + [0.0] * (w0.shape[1] - 1)
     teacher = _array(options.teacher, "--teacher") if options.teacher else unit
+    if options.activation.partition(":")[0] not in ("relu", "leaky", "quadratic"):
+        known = "relu, leaky:ALPHA, quadratic"
+        raise ValueError(f"--activation: unknown {options.activation!r}; known are {known}")
     problem: Any
     if options.activation == "quadratic":
         problem = flowkit.PhaseRetrieval(teacher)

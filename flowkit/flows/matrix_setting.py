@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import fsum
@@ -12,7 +11,7 @@ import numpy as np
 
 from flowkit.flows.field import SWITCH, TURNED, Field
 from flowkit.flows.frame import Frame, complement, project, two_product
-from flowkit.flows.march import Limits, March, Report, Start
+from flowkit.flows.march import March, Start
 from flowkit.flows.matrix_field import CLOSE, MatrixField, MatrixSystem, State
 from flowkit.flows.path import Path, Piece
 from flowkit.flows.setting import Setting
@@ -110,17 +109,8 @@ class MatrixSetting(Setting):
         state = State(rho, problem.output_scale * a @ b, a, b)
         return cls(problem, students, t_max, rtol, method, frame, mixing, system, state)
 
-    def march(
-        self,
-        path: Path,
-        limits: Limits | None = None,
-        report: Report | None = None,
-        save: Callable[[], None] | None = None,
-        t_max: float | None = None,
-    ) -> Path:
-        end = self.t_max if t_max is None else t_max
-        start: dict[str, Any] = {"field": MatrixField(self.system), "state": self.state}
-        return MatrixMarch(path, end, limits or Limits(), report, save, **start).run()
+    def marcher(self, path: Path, t_max: float) -> March:
+        return MatrixMarch(path, t_max, field=MatrixField(self.system), state=self.state)
 
     def students(self, piece: Piece, t: float, y: Array) -> Array:
         return self.frame.lift(self.mixing @ piece.field.students(t, y))

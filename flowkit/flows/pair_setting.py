@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from math import frexp
@@ -15,7 +14,7 @@ from flowkit.flows.compiled import announced
 from flowkit.flows.coordinates import System, initial_system
 from flowkit.flows.field import Field
 from flowkit.flows.frame import Frame, reduce
-from flowkit.flows.march import Limits, Report
+from flowkit.flows.march import March
 from flowkit.flows.pair_field import PairField
 from flowkit.flows.pair_march import DENSE, PairMarch
 from flowkit.flows.path import Path, Piece
@@ -75,21 +74,12 @@ class PairSetting(Setting):
             method = "Radau" if dense else "structured"
         return cls(problem, students, t_max, rtol, method, frame, length, groups, r, w)
 
-    def march(
-        self,
-        path: Path,
-        limits: Limits | None = None,
-        report: Report | None = None,
-        save: Callable[[], None] | None = None,
-        t_max: float | None = None,
-    ) -> Path:
+    def marcher(self, path: Path, t_max: float) -> March:
         warm_up()
         sizes = np.array([len(group) for group in self.groups], dtype=float)
         mean, kink_weight = map(float, self.problem.weights)
         whole = initial_system(self.frame.teachers, sizes, (mean, kink_weight))
-        end = self.t_max if t_max is None else t_max
-        start: dict[str, Any] = {"whole": whole, "r": self.r, "w": self.w}
-        return PairMarch(path, end, limits or Limits(), report, save, **start).run()
+        return PairMarch(path, t_max, whole=whole, r=self.r, w=self.w)
 
     def students(self, piece: Piece, t: float, y: Array) -> Array:
         return self.lifted(piece.field.students(t, y), piece.alive)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowkit.flows.field import Field
-from flowkit.flows.march import Limits, Report
+from flowkit.flows.march import Limits, March, Report
 from flowkit.flows.path import Path, Piece
 
 Array = np.ndarray
@@ -40,7 +40,6 @@ class Setting(ABC):
         """An empty path at this tolerance."""
         return Path(self.method, rtol)
 
-    @abstractmethod
     def march(
         self,
         path: Path,
@@ -50,6 +49,14 @@ class Setting(ABC):
         t_max: float | None = None,
     ) -> Path:
         """Run, or go on with, a path."""
+        march = self.marcher(path, self.t_max if t_max is None else t_max)
+        march.limits = limits or Limits()
+        march.report, march.save = report, save
+        return march.run()
+
+    @abstractmethod
+    def marcher(self, path: Path, t_max: float) -> March:
+        """What fills the path."""
 
     @abstractmethod
     def students(self, piece: Piece, t: float, y: Array) -> Array:

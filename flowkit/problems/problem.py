@@ -48,31 +48,26 @@ class Problem(ABC):
             Not finite, wrong shape, or a precision that is not an integer ≥ 15.
         """
         students = self.students(W, exact=precision is not None)
-        if precision is None:
-            value, bound = self._loss(students)
-            if bound <= TRUSTED * value:
-                return value
-        return self._exact(students, "loss", checked_digits(precision))[()]
+        return self._correct("loss", students, precision)[()]
 
     def gradient(self, W: Any, precision: int | None = None) -> Array:
         """∂L/∂W, shape (n, d); arguments as for `loss`."""
         students = self._differentiable(W, precision)
-        if precision is None:
-            value, bound = self._gradient(students)
-            if bound <= TRUSTED * np.linalg.norm(value):
-                return value
-        result = self._exact(students, "gradient", checked_digits(precision))
-        return result.reshape(students.shape)
+        return self._correct("gradient", students, precision).reshape(students.shape)
 
     def hessian(self, W: Any, precision: int | None = None) -> Array:
         """Second derivatives, shape (n·d, n·d), row-major; arguments as for `loss`."""
         students = self._differentiable(W, precision)
+        size = students.size
+        return self._correct("hessian", students, precision).reshape(size, size)
+
+    def _correct(self, quantity: str, students: Array, precision: int | None) -> Array:
+        """In doubles if those can be trusted, else exactly."""
         if precision is None:
-            value, bound = self._hessian(students)
+            value, bound = getattr(self, f"_{quantity}")(students)
             if bound <= TRUSTED * np.linalg.norm(value):
-                return value
-        result = self._exact(students, "hessian", checked_digits(precision))
-        return result.reshape(students.size, students.size)
+                return np.asarray(value)
+        return self._exact(students, quantity, checked_digits(precision))
 
     def students(self, W: Any, name: str = "W", exact: bool = False) -> Array:
         """Validate weights (n, d); mpmath numbers pass where `exact`."""
