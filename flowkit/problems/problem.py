@@ -65,7 +65,8 @@ class Problem(ABC):
         """In doubles if those can be trusted, else exactly."""
         if precision is None:
             value, bound = getattr(self, f"_{quantity}")(students)
-            if bound <= TRUSTED * np.linalg.norm(value):
+            # (The norm of a number squares it.)
+            if bound <= TRUSTED * (np.linalg.norm(value) if np.ndim(value) else value):
                 return np.asarray(value)
         return self._exact(students, quantity, checked_digits(precision))
 
