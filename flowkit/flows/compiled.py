@@ -75,4 +75,4 @@ def announced() -> Iterator[None]:
 
 
 def _say() -> None:
-    print("flowkit: compiling, once per installation (about 15 s) …", file=sys.stderr, flush=True)
+    print("flowkit: compiling, once per installation (half a minute) …", file=sys.stderr, flush=True)
