@@ -75,4 +75,5 @@ def announced() -> Iterator[None]:
 
 
 def _say() -> None:
-    print("flowkit: compiling, once per installation (half a minute) …", file=sys.stderr, flush=True)
+    text = "flowkit: compiling, once per installation (half a minute) …"
+    print(text, file=sys.stderr, flush=True)
