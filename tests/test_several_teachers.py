@@ -45,11 +45,11 @@ def students(field, state, mp):
         norm = mp.sqrt(mp.fsum(x * x for x in exact))
         units.append([x / norm for x in exact])
     rows = [None] * len(system.owner)
-    for i in field.others:
+    for i in field.system.others:
         unit, beta = units[system.owner[i]], [mp.mpf(x) for x in state.beta[i]]
         part = mp.mpf(state.c[i]) - mp.fsum(x * u for x, u in zip(beta, unit, strict=True))
         rows[i] = [part * u + x for u, x in zip(unit, beta, strict=True)]
-    for k, p in enumerate(field.pivots):
+    for k, p in enumerate(field.system.pivots):
         total = [mp.mpf(v) + mp.mpf(r) for v, r in zip(system.teachers[k], state.r[k], strict=True)]
         for i in np.flatnonzero(system.owner == k):
             if i != p:

@@ -23,7 +23,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowkit.flows.coordinates import directions, initial_system, workspace
+from flowkit.flows.coordinates import (
+    FARTHEST,
+    System,
+    directions,
+    initial_system,
+    workspace,
+)
 from flowkit.flows.field import RUNNING, TURNED
 from flowkit.flows.jacobian import curvature
 from flowkit.problems.pairs import pair_functions
@@ -38,8 +44,6 @@ CLOSE, APART = 0.3, 0.5
 DISTINCT = 0.01
 # Norm of a student against its teacher's, below which it is no part of a cluster.
 SMALL = 1e-3
-# Beyond it the scaled flow no longer depends on t.
-FARTHEST = 1e100
 # EXPONENTIAL: longest step in 1/λ, and λ (t − start) by which the loss has left the doubles.
 FOLDS, VANISHED = 5.0, 350.0
 # S² from which on the Jacobian is taken from differences of slopes, and up to what length of y.
@@ -103,6 +107,36 @@ class ClusterSystem:
     def bases(self) -> Array:
         """(k, D − 1, D): orthonormal rows orthogonal to each v̄_K."""
         return np.array([np.linalg.qr(v[:, None], mode="complete")[0][:, 1:].T for v in self.units])
+
+    @cached_property
+    def pivots(self) -> Array:
+        """The student of each teacher that r_K stands for: the one that is most of it."""
+        return np.array([int(np.argmax(row)) for row in self.member])
+
+    @cached_property
+    def others(self) -> Array:
+        """Students whose c and β are kept."""
+        return np.setdiff1d(np.arange(len(self.owner)), self.pivots)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """(n D, n D): (r, c, β) of a change of the students."""
+        others = self.others
+        k, dim = self.teachers.shape
+        n = len(self.owner)
+        sums = np.einsum("kn,pq->kpnq", self.member, np.eye(dim)).reshape(k * dim, n * dim)
+        along, across = np.zeros((len(others), n, dim)), np.zeros((len(others), dim - 1, n, dim))
+        for row, i in enumerate(others):
+            along[row, i] = self.units[self.owner[i]]
+            across[row, :, i] = self.bases[self.owner[i]]
+        return np.vstack([sums, along.reshape(-1, n * dim), across.reshape(-1, n * dim)])
+
+    @cached_property
+    def powers(self) -> Array:
+        """Of S, by which the entries of (r, c, β) are scaled."""
+        k, dim = self.teachers.shape
+        count = len(self.others)
+        return np.concatenate([np.full(k * dim, 2.0), np.zeros(count), np.ones(count * (dim - 1))])
 
 
 class State(NamedTuple):
@@ -204,20 +238,22 @@ def _students(system: ClusterSystem, state: State, at: Shape) -> Array:
     return np.asarray(along - (weight * turn) @ beta - (weight * e_theta * c) @ system.units[own])
 
 
-def clusters(
-    teachers: Array, sizes: Array, weights: tuple[float, float], w: Array, t: float, loose: float
-) -> ClusterSystem | None:
-    """The clusters that students w (n, D) form, up to this angle; None if they do not."""
-    system = ClusterSystem(teachers, sizes, np.zeros(len(w), dtype=int), *weights, 0.0, t)
+def clusters(pairs: System, w: Array, t: float) -> ClusterSystem | None:
+    """The clusters that students w (n, D) form around several teachers; None if they do not."""
+    if len(pairs.teachers) == 1 or not len(w):
+        return None
+    owner = np.zeros(len(w), dtype=int)
+    weights = (pairs.mean, pairs.kink_weight)
+    system = ClusterSystem(pairs.teachers, pairs.sizes, owner, *weights, 0.0, t)
     if system.room < DISTINCT or not w.any(axis=1).all():
         return None
     owner = np.argmax(w @ system.units.T, axis=1)
     system = replace(system, owner=owner)
     r, c, beta = state_of(system, w)
-    fits = (np.linalg.norm(r, axis=1) <= loose * system.lengths).all()
-    fits &= (np.linalg.norm(beta, axis=1) <= loose * system.room * c).all()
+    fits = (np.linalg.norm(r, axis=1) <= CLOSE * system.lengths).all()
+    fits &= (np.linalg.norm(beta, axis=1) <= CLOSE * system.room * c).all()
     fits &= (c > SMALL * system.lengths[owner]).all()
-    if not fits or len(np.unique(owner)) < len(teachers):
+    if not fits or len(np.unique(owner)) < len(system.teachers):
         return None
     return system
 
@@ -248,43 +284,13 @@ class ClusterField:
     def tau(self) -> float:
         return self.system.tau
 
-    @cached_property
-    def pivots(self) -> Array:
-        """The student of each teacher that r_K stands for: the one that is most of it."""
-        return np.array([int(np.argmax(row)) for row in self.system.member])
-
-    @cached_property
-    def others(self) -> Array:
-        """Students whose c and β are kept."""
-        return np.setdiff1d(np.arange(len(self.system.owner)), self.pivots)
-
-    @cached_property
-    def matrix(self) -> Array:
-        """(n D, n D): (r, c, β) of a change of the students."""
-        system, others = self.system, self.others
-        k, dim = system.teachers.shape
-        n = len(system.owner)
-        sums = np.einsum("kn,pq->kpnq", system.member, np.eye(dim)).reshape(k * dim, n * dim)
-        along, across = np.zeros((len(others), n, dim)), np.zeros((len(others), dim - 1, n, dim))
-        for row, i in enumerate(others):
-            along[row, i] = system.units[system.owner[i]]
-            across[row, :, i] = system.bases[system.owner[i]]
-        return np.vstack([sums, along.reshape(-1, n * dim), across.reshape(-1, n * dim)])
-
-    @cached_property
-    def powers(self) -> Array:
-        """Of S, by which the entries of (r, c, β) are scaled."""
-        k, dim = self.system.teachers.shape
-        count = len(self.others)
-        return np.concatenate([np.full(k * dim, 2.0), np.zeros(count), np.ones(count * (dim - 1))])
-
     def scales(self, t: float) -> Array:
         """y over (r, c, β), no further than it matters."""
         system = self.system
         if system.rate:
             stretch = min(exp(min(system.rate * (t - system.start), 600.0)), FARTHEST)
-            return np.full(len(self.powers), stretch)
-        return np.asarray(min(1 + t / self.tau, FARTHEST) ** self.powers)
+            return np.full(len(self.system.powers), stretch)
+        return np.asarray(min(1 + t / self.tau, FARTHEST) ** self.system.powers)
 
     def beyond(self, t: float) -> float:
         """ln of how much larger the picture is in which the velocity is evaluated."""
@@ -295,14 +301,14 @@ class ClusterField:
 
     def encode(self, t: float, state: State) -> Array:
         """y of a state."""
-        others, owner = self.others, self.system.owner
+        others, owner = self.system.others, self.system.owner
         across = [self.system.bases[owner[i]] @ state.beta[i] for i in others]
         parts = [state.r.ravel(), state.c[others], np.ravel(across)]
         return self.scales(t) * np.concatenate(parts)
 
     def state(self, t: float, y: Array) -> State:
         """(r, c, β) of y, in the magnified picture if t is beyond reach."""
-        system, others = self.system, self.others
+        system, others = self.system, self.system.others
         z = y / self.scales(t)
         (k, dim), n = system.teachers.shape, len(system.owner)
         r = z[: k * dim].reshape(k, dim)
@@ -312,7 +318,7 @@ class ClusterField:
         for row, i in enumerate(others):
             beta[i] = rest[row] @ system.bases[system.owner[i]]
         rho = np.einsum("kp,kp->k", r, system.units)
-        pivots = self.pivots
+        pivots = self.system.pivots
         missing = system.lengths + rho - system.member @ c
         c[pivots] = missing / system.sizes[pivots]
         missing = r - rho[:, None] * system.units - system.member @ beta
@@ -337,7 +343,7 @@ class ClusterField:
         return np.asarray(-move)
 
     def slopes(self, t: float, y: Array) -> Array:
-        move = self.matrix @ self.velocity(self.state(t, y)).ravel()
+        move = self.system.matrix @ self.velocity(self.state(t, y)).ravel()
         return np.asarray(self._near_pace(t) * self.scales(t) * move + self._growth() * y)
 
     def _near_pace(self, t: float) -> float:
@@ -347,7 +353,7 @@ class ClusterField:
     def _growth(self) -> Array:
         """d ln(scales)/dx."""
         rate = self.system.rate
-        return np.full(len(self.powers), rate * self.tau) if rate else self.powers
+        return np.full(len(self.system.powers), rate * self.tau) if rate else self.system.powers
 
     def curvature(self, w: Array) -> Array:
         """−∂ẇ/∂w at students w, as a map of (r, c, β)."""
@@ -363,7 +369,7 @@ class ClusterField:
         mean = system.mean * np.multiply.outer(np.ones(n), system.sizes)
         blocks += np.einsum("ij,pq->ipjq", mean, np.eye(dim))
         flat = blocks.reshape(n * dim, n * dim)
-        return np.asarray(self.matrix @ np.linalg.solve(self.matrix.T, flat.T).T)
+        return np.asarray(self.system.matrix @ np.linalg.solve(self.system.matrix.T, flat.T).T)
 
     def jacobian(self, t: float, y: Array) -> Array:
         scales = self.scales(t)
@@ -394,7 +400,7 @@ class ClusterField:
         if system.rate:
             self.seen = system.rate * (t - system.start) < VANISHED
             return np.full(len(y), max(float(np.linalg.norm(y)), TINY))
-        others, (k, dim) = self.others, system.teachers.shape
+        others, (k, dim) = self.system.others, system.teachers.shape
         widest = max(float(angles.max()), TINY)
         sizes = np.concatenate(
             [

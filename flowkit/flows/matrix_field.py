@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowkit.flows.coordinates import FARTHEST
 from flowkit.flows.field import RUNNING, SWITCH, TURNED
 
 Array = np.ndarray
@@ -34,8 +35,6 @@ Array = np.ndarray
 TINY = 1e-300
 # |ρ| against ‖v‖² at which NEAR begins, and ends.
 CLOSE, APART = 0.5, 0.8
-# Beyond it the scaled flow no longer depends on S.
-FARTHEST = 1e100
 ROUNDING = 1e-15
 # Of G: what is left of its first row is the error of a step.
 SLAVED = 1e-6

@@ -90,15 +90,7 @@ class MatrixSetting(Setting):
         along, across = project(students, teacher)
         rows = complement(axis, across if problem.samples is None else np.eye(len(axis)))
         frame = Frame(np.vstack([axis, rows]), np.array([[np.linalg.norm(teacher)]]))
-        chosen, mixing = _groups(students)
-        lengths = np.linalg.norm(mixing, axis=0)
-        mixing, x = (
-            mixing / lengths,
-            lengths[:, None] * np.column_stack([along, across @ rows.T])[chosen],
-        )
-        if x.shape[0] > x.shape[1]:
-            further, x = np.linalg.qr(x)
-            mixing = mixing @ further
+        mixing, x = _mixed(students, np.column_stack([along, across @ rows.T]))
         if method == "auto":  # one student converges exponentially: nothing becomes stiff
             method = "DOP853" if len(x) == 1 else "Radau"
         inputs = None if problem.samples is None else problem.samples @ frame.basis.T
@@ -152,6 +144,17 @@ class MatrixSetting(Setting):
 
     def unpack_field(self, arrays: dict[str, Array], plain: dict[str, Any]) -> Field:
         return MatrixField(replace(self.system, **plain))
+
+
+def _mixed(students: Array, w: Array) -> tuple[Array, Array]:
+    """V (n, m) and X (m, D) of students w in the frame."""
+    chosen, mixing = _groups(students)
+    lengths = np.linalg.norm(mixing, axis=0)
+    mixing, x = mixing / lengths, lengths[:, None] * w[chosen]
+    if x.shape[0] <= x.shape[1]:
+        return mixing, x
+    further, x = np.linalg.qr(x)
+    return mixing @ further, x
 
 
 def _groups(students: Array) -> tuple[list[int], Array]:

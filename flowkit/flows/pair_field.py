@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowkit.flows import coordinates
-from flowkit.flows.cluster_field import CLOSE, ClusterSystem, clusters
+from flowkit.flows.cluster_field import clusters
 from flowkit.flows.collocation import look, measured, shrinking_time
 from flowkit.flows.coordinates import LINEAR, System
 from flowkit.flows.field import RUNNING, SWITCH
@@ -96,21 +96,8 @@ class PairField:
 
     def look(self, t: float, near: float) -> int:
         code = int(look(self.system, self.work, near, self.value))
-        if (
-            code == RUNNING
-            and len(self.system.teachers) > 1
-            and self.clusters(self.work.w, t, CLOSE)
-        ):
-            return SWITCH
-        return code
-
-    def clusters(self, w: Array, t: float, loose: float) -> ClusterSystem | None:
-        """The clusters that students w form around several teachers, if they do."""
-        system = self.system
-        if len(system.teachers) == 1 or not len(w):
-            return None
-        weights = (system.mean, system.kink_weight)
-        return clusters(system.teachers, system.sizes, weights, w, t, loose)
+        close = code == RUNNING and clusters(self.system, self.work.w, t) is not None
+        return SWITCH if close else code
 
     def pace(self, t: float) -> float:
         return float(coordinates.pace(self.system, t))

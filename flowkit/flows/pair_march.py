@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flowkit.flows import zero_neuron
-from flowkit.flows.cluster_field import CLOSE, ClusterField, settled, state_of
+from flowkit.flows.cluster_field import ClusterField, clusters, settled, state_of
 from flowkit.flows.collocation import AHEAD, BEHIND, GROWN, UNEVEN
 from flowkit.flows.coordinates import (
     LINEAR,
@@ -61,14 +61,14 @@ def fitted(
 
     With several teachers everybody counts as facing, and is kept as it is, beside r.
     """
+    single = len(system.teachers) == 1
     facing = system.facing.copy()
     norms, _ = pairs.polar(w)
-    if len(system.teachers) == 1:
+    if single:
         cosine = w[:, 0] / norms
         facing[cosine < BEHIND] = -1.0
         facing[cosine > AHEAD] = 1.0
     r = r + (system.sizes * (facing - system.facing) / 2) @ w
-    single = len(system.teachers) == 1
     centred = (single & (facing > 0) & (norms > UNEVEN * norms.mean())).astype(float)
     pivot = int(np.argmax(centred * system.sizes * norms)) if centred.any() else -1
     tau = 1 / (system.sizes.sum() * system.mean)
@@ -139,7 +139,7 @@ class PairMarch(March):
 
     def _clusters(self, at: State) -> Start | None:
         """Each teacher with the students that learn it."""
-        found = PairField(at.system).clusters(at.w, at.t, CLOSE)
+        found = clusters(at.system, at.w, at.t)
         if found is None or at.w.size > LARGEST:
             return None
         field = settled(found, at.w)

@@ -133,9 +133,7 @@ class PairSetting(Setting):
     def unpack_field(self, arrays: dict[str, Array], plain: dict[str, Any]) -> Field:
         values: dict[str, Any] = arrays | plain
         if "owner" in values:
-            values |= dict(
-                zip(("mean", "kink_weight"), map(float, self.problem.weights), strict=True)
-            )
+            values["mean"], values["kink_weight"] = map(float, self.problem.weights)
             values["owner"] = values["owner"].astype(int)
             return ClusterField(ClusterSystem(self.frame.teachers, **values))
         return PairField(System(teachers=self.frame.teachers, **values))
