@@ -23,6 +23,7 @@ _HOME = {
     "load": "flowkit.flows.flow",
     "Flow": "flowkit.flows.flow",
     "Event": "flowkit.flows.flow",
+    "extrapolate": "flowkit.rates",
     "fit_power_law": "flowkit.rates",
     "fit_exponential": "flowkit.rates",
     "fit_rate": "flowkit.rates",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from flowkit.flows.run import resume as resume
     from flowkit.problems.phase_retrieval import PhaseRetrieval as PhaseRetrieval
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
+    from flowkit.rates import extrapolate as extrapolate
     from flowkit.rates import fit_exponential as fit_exponential
     from flowkit.rates import fit_power_law as fit_power_law
     from flowkit.rates import fit_rate as fit_rate

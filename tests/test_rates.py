@@ -310,6 +310,132 @@ def test_deterministic():
     assert rates.fit_power_law(T12, y) == rates.fit_power_law(T12, y)
 
 
+# ---- many digits -------------------------------------------------------------------------------
+
+MP = mpmath.MPContext()
+MP.dps = 80
+
+
+def many(values):
+    return [mpmath.mp.make_mpf(v._mpf_) for v in values]
+
+
+def decades(rng, irregular, end=12):
+    places = rng.uniform(0, end, 45) if irregular else np.linspace(0, end, 4 * end + 1)
+    return [MP.mpf(10) ** MP.mpf(float(v)) for v in np.sort(places)]
+
+
+def uncertain(rng, values, digits):
+    size = MP.mpf(10) ** -digits
+    return many(v * (1 + size * MP.mpf(float(rng.uniform(-1, 1)))) for v in values)
+
+
+def lies_in(value, interval):
+    low, high = (MP.make_mpf(v._mpf_) for v in interval)
+    return low <= value <= high
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+@pytest.mark.parametrize("p", ["-3", "-2.5"])
+def test_exponent_to_thirty_digits(irregular, p):
+    rng, p = np.random.default_rng(11), MP.mpf(p)
+    t = decades(rng, irregular)
+    y = uncertain(rng, [MP.pi * v**p * (1 + 2 / v) / (1 + 1 / (3 * v)) for v in t], 50)
+    before = mpmath.mp.prec
+    fit = rates.fit_power_law(many(t), y, digits=50)
+    assert mpmath.mp.prec == before
+    assert fit.status == "converged"
+    assert 30 <= fit.digits <= 51
+    assert abs(MP.make_mpf(fit.exponent._mpf_) - p) < MP.mpf(10) ** -30
+    assert lies_in(p, fit.interval)
+    assert lies_in(MP.pi, fit.prefactor_interval)
+    assert abs(MP.make_mpf(fit.log_prefactor._mpf_) - MP.log(MP.pi)) < MP.mpf(10) ** -30
+    assert MP.nstr(MP.pi, 30)[:-1] in fit.report()
+    assert MP.nstr(MP.pi, 54) not in fit.report()
+    by_error = rates.fit_power_law(many(t), y, relative_error=1e-50)
+    assert lies_in(p, by_error.interval)
+    assert by_error.digits >= 30
+
+
+def test_a_flow_at_many_digits():
+    rng = np.random.default_rng(12)
+    t = decades(rng, irregular=True)
+    digits = np.linspace(60, 40, len(t)).astype(int)
+    loss = [(1 + v) ** -3 for v in t]
+    loss = [uncertain(rng, [v], int(d))[0] for v, d in zip(loss, digits, strict=True)]
+    flow = SimpleNamespace(
+        t=np.array(many(t)), loss=np.array(loss), loss_digits=digits, loss_error=10.0**-digits,
+        local_slope=np.array(many(-3 * v / (1 + v) for v in t)),
+    )  # fmt: skip
+    fit = rates.fit_power_law(flow)
+    assert fit.digits >= 30
+    assert lies_in(-3, fit.interval)
+    assert rates.fit_rate(flow).kind == "power law"
+
+
+CORRECTIONS = [
+    *[lambda t, q=q: 1 + t ** -MP.mpf(q) for q in ("0.12", "0.35", "0.6", "0.9", "0.98")],
+    lambda t: 1 + 1 / (1 + t ** MP.mpf("0.4")) + 2 / t,
+    lambda t: 1 + MP.log(t + 3) / (t + 1),
+    lambda t: 1 + 1 / (t + 1) + MP.mpf(10) ** -20 * t ** -MP.mpf("0.3"),
+]
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_other_corrections_are_not_taken_for_inverse_powers(irregular, correction):
+    rng = np.random.default_rng(13)
+    t = decades(rng, irregular)
+    y = uncertain(rng, [v**-3 * correction(v) for v in t], 50)
+    fit = rates.fit_power_law(many(t), y, digits=50)
+    assert lies_in(-3, fit.interval)
+    assert lies_in(1, fit.prefactor_interval)
+    error = abs(MP.make_mpf(fit.exponent._mpf_) + 3)
+    assert error <= 3 * MP.mpf(10) ** -fit.digits
+
+
+def test_exponential_at_many_digits():
+    rng = np.random.default_rng(14)
+    t = [MP.mpf(float(v)) for v in np.cumsum(rng.uniform(0.5, 2.0, 60))]
+    for y in (
+        [MP.pi * MP.exp(-2 * v) for v in t],
+        [MP.pi * MP.exp(-2 * v) / (1 + MP.exp(-v / 2)) ** 3 for v in t],
+    ):
+        fit = rates.fit_exponential(many(t), uncertain(rng, y, 40), digits=40)
+        assert fit.status == "converged"
+        assert fit.digits >= 30
+        assert lies_in(2, fit.interval)
+        assert lies_in(MP.pi, fit.prefactor_interval)
+    other = [v**-2 * MP.exp(-v) for v in t]  # not modelled
+    fit = rates.fit_exponential(many(t), uncertain(rng, other, 40), digits=40)
+    assert fit.digits <= 6
+
+
+def test_doubles_stay_doubles():
+    plain = rates.fit_power_law(T12, toy(T12), relative_error=1e-10)
+    same = rates.fit_power_law(T12, toy(T12), digits=10)
+    wrapped = rates.fit_power_law(T12, [mpmath.mpf(v) for v in toy(T12)], relative_error=1e-10)
+    for fit in (plain, same, wrapped):
+        assert type(fit.exponent) is float
+        assert fit.digits is None
+    assert plain.exponent == same.exponent
+    assert plain.interval == pytest.approx(wrapped.interval, abs=1e-12)
+
+
+def test_plot_and_report_of_many_digits():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    t = decades(np.random.default_rng(15), irregular=False)
+    y = many(v**-3 / (1 + 1 / v) for v in t)
+    for fit in (rates.fit_power_law(many(t), y), rates.fit_exponential(many(t), y)):
+        assert len(fit.plot().lines) >= 2
+        assert fit._repr_html_().startswith("<table>")
+        assert "++" not in fit.report()
+    plt.close("all")
+
+
 # ---- input -------------------------------------------------------------------------------------
 
 
@@ -392,6 +518,9 @@ GOOD = np.geomspace(1, 100, 20)
         ("t", GOOD, 0 * GOOD, {}),
         ("relative_error", GOOD, 1 / GOOD, {"relative_error": GOOD[:4]}),
         ("relative_error", GOOD, 1 / GOOD, {"relative_error": np.nan}),
+        ("digits", GOOD, 1 / GOOD, {"digits": GOOD[:4]}),
+        ("digits", GOOD, 1 / GOOD, {"digits": -3}),
+        ("digits", GOOD, 1 / GOOD, {"digits": 3, "relative_error": 1e-3}),
         ("slope", GOOD, 1 / GOOD, {"slope": changed(GOOD, 2, np.inf)}),
         ("window", GOOD, 1 / GOOD, {"window": (3, 2)}),
         ("window", GOOD, 1 / GOOD, {"window": 3}),

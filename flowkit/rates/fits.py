@@ -23,6 +23,7 @@ from flowkit.rates.extrapolation import (
 )
 from flowkit.rates.results import ExponentialFit, Fit, PowerLawFit, RateDecision
 from flowkit.rates.series import Series, read
+from flowkit.rates.sharpen import sharpen
 
 Array = NDArray[np.float64]
 UNDECIDED = 3.0  # further factor on the interval of undecided fits
@@ -64,6 +65,7 @@ def fit_power_law(
     y: Any = None,
     *,
     relative_error: ArrayLike | None = None,
+    digits: ArrayLike | None = None,
     slope: ArrayLike | None = None,
     window: tuple[float, float] | None = None,
     level: float = 0.95,
@@ -75,12 +77,15 @@ def fit_power_law(
     ----------
     t : (n,) array_like or flow
         Times, strictly increasing; t = 0 is dropped.  A flow object (arrays ``t``, ``loss``,
-        ``loss_error``, ``local_slope``) stands for t, y, relative_error and slope.
+        ``loss_error``, ``local_slope``, perhaps ``loss_digits``) stands for t, y,
+        relative_error, slope and digits.
     y : (n,) array_like
         Positive values, n >= 8; mpmath numbers are allowed.  Trailing zeros are dropped.
     relative_error : float or (n,) array_like, optional
         Relative accuracy of y, taken as a bound.  Without it the residuals are used, which
         cannot show an error that itself grows like ln t: give it if you know it.
+    digits : float or (n,) array_like, optional
+        The same as the number of right decimal digits.
     slope : (n,) array_like, optional
         Exact d ln y / d ln t, fitted together with y.
     window : (t_lo, t_hi), optional
@@ -94,7 +99,8 @@ def fit_power_law(
     -------
     PowerLawFit
         "converged" if the half-width is at most `tolerance` and within the window y halves and
-        t grows by a decade; else "undecided" with an interval three times as wide.
+        t grows by a decade; else "undecided" with an interval three times as wide.  Its numbers
+        are ``mpmath.mpf`` if y has more digits than doubles.
 
     Raises
     ------
@@ -107,11 +113,17 @@ def fit_power_law(
     what resembles them.  An approach like 1/log t is slower than every t^-q: its interval may
     be too narrow by a small factor.  A regime that starts after the last point cannot be seen.
 
+    Numbers y of more than 19 digits are also put into tables of divided differences that are
+    free of 1/t, 1/t^2, ..., at their own precision.  The answer of a table is returned if it has
+    more than 15 digits, changes in the table fall as fast as only those corrections let them, and
+    the doubles do not contradict; else the answer of the doubles.
+
     References
     ----------
     C. Brezinski and M. Redivo Zaglia, Extrapolation Methods, North-Holland, 1991.
     """
-    given, factor = read(t, y, relative_error, slope, window, positive=True), _level_factor(level)
+    given = read(t, y, relative_error, slope, window, positive=True, digits=digits)
+    factor, exact = _level_factor(level), (t, y, digits, relative_error, window)
     x, s, sigma = np.log(given.t), given.slope, given.sigma
     slope_sigma = sigma if s is None else sigma * np.maximum(1, np.abs(s))
     data = Points(x, given.log_y, sigma, s, slope_sigma, given.blind)
@@ -126,10 +138,12 @@ def fit_power_law(
         ok, reason = False, f"run too short: the local slope still drifts by {drift:.0e} per decade"
         reason += f" and its limit is uncertain by {half:.0e}"
     (low, high), common = _common(found, given, factor, ok, reason)
-    return PowerLawFit(
+    fit = PowerLawFit(
         exponent=float(found.best.value[0]), interval=(float(low), float(high)),
         correction=correction_text(found.best, True), **common,
     )  # fmt: skip
+    result: PowerLawFit = sharpen(fit, exact, factor, tolerance)
+    return result
 
 
 def fit_exponential(
@@ -137,6 +151,7 @@ def fit_exponential(
     y: Any = None,
     *,
     relative_error: ArrayLike | None = None,
+    digits: ArrayLike | None = None,
     slope: ArrayLike | None = None,
     window: tuple[float, float] | None = None,
     level: float = 0.95,
@@ -163,7 +178,8 @@ def fit_exponential(
     Corrections are up to three terms exp(-q t), exp(-2 q t), ... with free q.  Algebraic factors
     such as t**-1.5 are not modelled; they widen the interval.
     """
-    given, factor = read(t, y, relative_error, slope, window, positive=False), _level_factor(level)
+    given = read(t, y, relative_error, slope, window, positive=False, digits=digits)
+    factor, exact = _level_factor(level), (t, y, digits, relative_error, window)
     s, slope_sigma = given.slope, given.sigma
     if s is not None:
         s, slope_sigma = s / given.t, given.sigma * np.maximum(1, np.abs(s)) / given.t
@@ -178,10 +194,16 @@ def fit_exponential(
         ok, reason = False, "not exponential, or run too short: rate uncertain by "
         reason += f"{half / max(abs(rate), 1e-300):.0e} of its value"
     (low, high), common = _common(found, given, factor, ok, reason)
-    return ExponentialFit(
+    fit = ExponentialFit(
         rate=rate, interval=(-float(high), -float(low)),
         correction=correction_text(found.best, False), **common,
     )  # fmt: skip
+    result: ExponentialFit = sharpen(fit, exact, factor, tolerance)
+    return result
+
+
+def _half_width(fit: Fit) -> float:
+    return float((fit.interval[1] - fit.interval[0]) / 2)
 
 
 def fit_rate(t: Any, y: Any = None, **keywords: Any) -> RateDecision:
@@ -204,7 +226,7 @@ def fit_rate(t: Any, y: Any = None, **keywords: Any) -> RateDecision:
     fits: dict[str, Fit] = {"power law": power, "exponential": exponential}
     values = {"power law": power.exponent, "exponential": exponential.rate}
     widths = {
-        kind: min(1.0, (fit.interval[1] - fit.interval[0]) / 2 / max(abs(values[kind]), 1e-300))
+        kind: min(1.0, _half_width(fit) / max(abs(float(values[kind])), 1e-300))
         for kind, fit in fits.items()
     }
     kind, other = sorted(widths, key=lambda name: widths[name])

@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowkit.rates.many_digits import right_digits, text
+
 Array = NDArray[np.float64]
+Number = Any  # float; mpmath.mpf if the data have more digits
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,18 @@ class Fit:
     _law: ClassVar[str]
     _log_time: ClassVar[bool]
 
-    interval: tuple[float, float]
-    prefactor: float
-    prefactor_interval: tuple[float, float]
+    interval: tuple[Number, Number]
+    prefactor: Number
+    prefactor_interval: tuple[Number, Number]
     window: tuple[float, float]
     status: str
     message: str
     correction: str
     n_points: int
-    log_prefactor: float
+    log_prefactor: Number
     t: Array = field(repr=False, compare=False)
     log_y: Array = field(repr=False, compare=False)
+    digits: int | None = field(default=None, kw_only=True)
 
     def _rows(self) -> list[tuple[str, str]]:
         value = _with_interval(getattr(self, self._value), self.interval)
@@ -72,13 +76,13 @@ class Fit:
             import matplotlib.pyplot as plt
 
             ax = plt.subplots(layout="constrained")[1]
-        value, digits = getattr(self, self._value), self.log_y / math.log(10)
+        value, digits = float(getattr(self, self._value)), self.log_y / math.log(10)
         time = np.log(self.t) if self._log_time else -self.t
-        law = self._law[4:].replace("prefactor", f"{self.prefactor:.5g}")
+        law = self._law[4:].replace("prefactor", f"{float(self.prefactor):.5g}")
         ax.axvspan(*self.window, color="0.9", zorder=0, label="window")
         ax.plot(self.t, digits, ".", ms=4, label="data")
         ax.plot(
-            self.t, (self.log_prefactor + value * time) / math.log(10), lw=1,
+            self.t, (float(self.log_prefactor) + value * time) / math.log(10), lw=1,
             label=law.replace(self._value, f"{value:.6g}"),
         )  # fmt: skip
         pad = 0.05 * np.ptp(digits) + 0.1
@@ -103,10 +107,13 @@ class PowerLawFit(Fit):
 
     Attributes
     ----------
-    exponent, prefactor : float
-        Values extrapolated to t = infinity; `log_prefactor` does not overflow.
-    interval, prefactor_interval : tuple of float
+    exponent, prefactor : float or mpmath.mpf
+        Values extrapolated to t = infinity; `log_prefactor` does not overflow.  They are mpf if
+        the data have more digits than doubles.
+    interval, prefactor_interval : tuple of float or mpmath.mpf
         Where they lie; not necessarily symmetric, infinite if the data say nothing.
+    digits : int or None
+        Digits of the exponent that are believed; None for data in doubles.
     window : tuple of float
         First and last time of the points used; `n_points` is their number.
     status, message : str
@@ -119,7 +126,7 @@ class PowerLawFit(Fit):
     _law = "y ~ prefactor * t**exponent"
     _log_time = True
 
-    exponent: float
+    exponent: Number
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class ExponentialFit(Fit):
     _law = "y ~ prefactor * exp(-rate*t)"
     _log_time = False
 
-    rate: float
+    rate: Number
 
 
 @dataclass(frozen=True)
@@ -183,9 +190,13 @@ def _surely(confidence: float) -> str:
     return "> 0.999999" if confidence > 0.999999 else f"{confidence:.6g}"
 
 
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
+def _with_interval(value: Number, interval: tuple[Number, Number]) -> str:
     """The value to the digit that its interval reaches, and the ends relative to it."""
     low, high = interval[0] - value, interval[1] - value
+    digits = right_digits(value, max(high, -low)) if hasattr(value, "_mpf_") else 0
+    if digits > 15:
+        return f"{text(value, digits)}  [-{text(abs(low), 2)}, +{text(abs(high), 2)}]"
+    value, low, high = float(value), float(low), float(high)
     half = max(high, -low)
     if 0 < half < abs(value):
         decimals = 1 - math.floor(math.log10(half))

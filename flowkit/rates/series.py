@@ -36,6 +36,14 @@ def _vector(name: str, values: Any) -> Array:
     return array
 
 
+def _column(name: str, values: Any) -> Any:
+    """Nonnegative numbers, one or one for each point."""
+    array = _vector(name, [values] if np.ndim(values) == 0 else values)
+    if np.isnan(array).any() or (array < 0).any():
+        raise ValueError(f"{name}: contains NaN or negative numbers")
+    return array[0] if np.ndim(values) == 0 else array
+
+
 class Series(NamedTuple):
     t: Array
     log_y: Array
@@ -45,8 +53,14 @@ class Series(NamedTuple):
     note: str
 
 
-def read(t: Any, y: Any, relative_error: Any, slope: Any, window: Any, positive: bool) -> Series:
+def read(
+    t: Any, y: Any, relative_error: Any, slope: Any, window: Any, positive: bool, digits: Any = None
+) -> Series:
     """Check and clean the arguments; ``positive`` drops t = 0."""
+    if digits is not None:
+        if relative_error is not None:
+            raise ValueError("digits: give either digits or relative_error")
+        relative_error = 10.0 ** -_column("digits", digits)
     if y is None:
         if not hasattr(t, "loss"):
             raise ValueError("y: missing (only a flow object may stand alone)")
@@ -61,6 +75,7 @@ def read(t: Any, y: Any, relative_error: Any, slope: Any, window: Any, positive:
         if given is not None:
             array = _vector(name, np.full(len(t), given) if np.ndim(given) == 0 else given)
             if len(array) != len(t):
+                name = name if digits is None else "digits"
                 raise ValueError(f"{name}: has {len(array)} elements but t has {len(t)}")
             columns[name] = array
     if np.isnan(z).any():
