@@ -224,6 +224,14 @@ def test_a_drift_has_no_limit():
     assert "unknown" in found.report()
 
 
+def test_times_beyond_doubles():
+    t = [MP.mpf(10) ** (40 * k) for k in range(1, 15)]
+    y = [ordinary(MP.pi * (1 + v ** -MP.mpf("0.05"))) for v in t]
+    found = flowkit.extrapolate([ordinary(v) for v in t], y, digits=50)
+    assert 30 <= found.digits <= right(found, MP.pi)
+    assert "inf" not in found.report()
+
+
 def test_scaling_changes_nothing():
     t, unit = [ordinary(v) for v in DECADES], MP.mpf(10) ** 400
     y = [MP.pi * (1 + 1 / (v + 1)) for v in DECADES]

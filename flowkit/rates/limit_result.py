@@ -47,9 +47,9 @@ class Limit:
 
     def _rows(self) -> list[tuple[str, str]]:
         value = text(self.value, self.digits) if self.digits else "unknown"
-        first, last = float(self.t[0]), float(self.t[-1])
+        first, last = text(self.t[0], 3), text(self.t[-1], 3)
         limited = "errors of the data" if 2 * self.noise >= self.error else "the approach"
-        points = f"{len(self.t)} points, t = {first:.3g} ... {last:.3g}"
+        points = f"{len(self.t)} points, t = {first} ... {last}"
         return [
             ("value", value),
             ("error", f"{text(self.error, 2)}, set by {limited}"),

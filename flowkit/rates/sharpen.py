@@ -8,9 +8,9 @@ from typing import Any
 
 import mpmath
 
-from flowkit.rates.exact_lines import Line, exponential_line, power_line
 from flowkit.rates.many_digits import Numbers, beyond_doubles, ordinary, right_digits
 from flowkit.rates.results import ExponentialFit, Fit
+from flowkit.rates.table_fits import Line, exponential_line, power_line
 
 DOUBLES = 15  # digits; with no more than that the doubles answer
 NARROWER = 0.1  # than the interval of the doubles, at least
