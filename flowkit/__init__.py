@@ -18,11 +18,14 @@ _HOME = {
     "PhaseRetrieval": "flowkit.problems.phase_retrieval",
     "ReLU": "symbolic.activations",
     "LeakyReLU": "symbolic.activations",
-    "integrate": "flowkit.flows.run",
-    "resume": "flowkit.flows.run",
-    "load": "flowkit.flows.flow",
+    "SymbolicLoss": "flowkit.problems.symbolic_loss",
+    "VectorField": "flowkit.problems.vector_field",
+    "integrate": "flowkit.integration",
+    "resume": "flowkit.integration",
+    "load": "flowkit.integration",
     "Flow": "flowkit.flows.flow",
-    "Event": "flowkit.flows.flow",
+    "PreciseFlow": "flowkit.multiprecision.flow",
+    "Event": "flowkit.flows.event",
     "extrapolate": "flowkit.rates",
     "fit_power_law": "flowkit.rates",
     "fit_exponential": "flowkit.rates",
@@ -34,13 +37,16 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
-    from flowkit.flows.flow import Event as Event
+    from flowkit.flows.event import Event as Event
     from flowkit.flows.flow import Flow as Flow
-    from flowkit.flows.flow import load as load
-    from flowkit.flows.run import integrate as integrate
-    from flowkit.flows.run import resume as resume
+    from flowkit.integration import integrate as integrate
+    from flowkit.integration import load as load
+    from flowkit.integration import resume as resume
+    from flowkit.multiprecision.flow import PreciseFlow as PreciseFlow
     from flowkit.problems.phase_retrieval import PhaseRetrieval as PhaseRetrieval
+    from flowkit.problems.symbolic_loss import SymbolicLoss as SymbolicLoss
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent
+    from flowkit.problems.vector_field import VectorField as VectorField
     from flowkit.rates import extrapolate as extrapolate
     from flowkit.rates import fit_exponential as fit_exponential
     from flowkit.rates import fit_power_law as fit_power_law

@@ -55,3 +55,54 @@ def plot_flow(flow: Any, ax: Any = None) -> Any:
         ax.set(xlabel="t", ylabel="L", title=f"{flow.problem.activation}, {flow.status}")
         ax.legend()
     return ax
+
+
+def plot_precise(flow: Any, ax: Any = None) -> Any:
+    """Loss of a flow in many digits against t, and on the right the digits that are certain."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(STYLE):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 4))
+        seen = [i for i, (t, v) in enumerate(zip(flow.t, flow.loss, strict=True)) if t > 0 < v]
+        t = flow.t[seen].astype(float)
+        exponents = np.array([decimal_exponent(v) for v in flow.loss[seen]])
+        ax.semilogx(t, exponents, label="log₁₀ L")
+        ax.set(xlabel="t", ylabel="log₁₀ L", title=f"{flow.status}, in {flow.precision} digits")
+        if flow.certified:
+            beside = ax.twinx()
+            beside.spines["right"].set_visible(True)
+            beside.grid(False)
+            beside.step(t, flow.loss_digits[seen], where="mid", color="C1", linewidth=1)
+            beside.set_ylabel("certified digits of L", color="C1")
+            beside.set_ylim(bottom=0)
+    return ax
+
+
+def plot_components(flow: Any, ax: Any = None) -> Any:
+    """Components of a solution against t."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(STYLE):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 4))
+        times = flow.t.astype(float)
+        fine = np.expm1(np.linspace(0, np.log1p(times[-1]), 400)).clip(0, times[-1])
+        values = flow(fine).astype(float)
+        for name, column in zip(flow.problem.variables, values.T, strict=True):
+            ax.plot(fine, column, label=str(name))
+        ax.set(xlabel="t", title=flow.status)
+        ax.legend()
+    return ax
+
+
+def decimal_exponent(x: Any) -> float:
+    """log₁₀ of a positive number, also where it is no double."""
+    if isinstance(x, float):
+        return float(np.log10(x))
+    _, mantissa, exponent, bits = x._mpf_
+    return float(np.log10(float(mantissa >> max(0, bits - 60)) or 1.0)) + (
+        exponent + max(0, bits - 60)
+    ) * float(np.log10(2))

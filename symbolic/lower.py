@@ -16,6 +16,15 @@ from symbolic.special import NAMED, arb_function, mpmath_function, numpy_functio
 
 ARITHMETICS = ("numpy", "mpmath", "arb")
 
+# SymPy's name: (mpmath's, python-flint's method)
+FUNCTIONS = {
+    name: (name, name)
+    for name in (
+        *("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "exp", "log"),
+        *("sinh", "cosh", "tanh", "coth", "asinh", "acosh", "atanh", "erf", "erfc", "gamma"),
+    )
+} | {"Abs": ("fabs", "__abs__"), "loggamma": ("loggamma", "lgamma")}
+
 
 class ExactPrinter(PythonCodePrinter):
     """Prints rationals as calls, so that no double enters a high-precision expression."""
@@ -29,21 +38,32 @@ class ExactPrinter(PythonCodePrinter):
     def _print_Float(self, expr: sp.Float) -> str:
         raise ValueError(f"expression: holds the float {expr}; write it as a rational")
 
-    def _print_Function(self, expr: sp.Function) -> str:
-        arguments = ", ".join(self._print(a) for a in expr.args)
-        return f"{expr.func.__name__}({arguments})"
+    def _print_Exp1(self, expr: sp.Expr) -> str:
+        return "exp(rational(1, 1))"
 
-    _print_sin = _print_cos = _print_atan2 = _print_Function
+    def _print_Function(self, expr: sp.Function) -> str:
+        name = expr.func.__name__
+        if name not in FUNCTIONS and name != "atan2" and not isinstance(expr, NAMED):
+            raise ValueError(f"expression: the function {name} has no exact lowering")
+        arguments = ", ".join(self._print(a) for a in expr.args)
+        return f"{name}({arguments})"
 
     def _print_Pow(self, expr: sp.Pow, **_: Any) -> str:
         base, exponent = expr.as_base_exp()
+        if base is sp.E:
+            return f"exp({self._print(exponent)})"
         if exponent == sp.Rational(1, 2):
             return f"sqrt({self._print(base)})"
         if exponent.is_Integer:
             return f"({self._print(base)})**({int(exponent)})"
         if (2 * exponent).is_Integer:
             return f"sqrt({self._print(base)})**({int(2 * exponent)})"
-        raise ValueError(f"expression: power {expr} has no exact lowering")
+        return f"({self._print(base)})**({self._print(exponent)})"
+
+
+# The parent knows these by names of the math module.
+for _name in (*FUNCTIONS, "atan2"):
+    setattr(ExactPrinter, f"_print_{_name}", ExactPrinter._print_Function)
 
 
 def lower(
@@ -83,7 +103,8 @@ def lower(
 def _mpmath_names(context: Any) -> dict[str, Any]:
     if context is None:
         raise ValueError("context: lowering to mpmath needs an mpmath context of its own")
-    names = {name: getattr(context, name) for name in ("sin", "cos", "sqrt", "atan2")}
+    names = {name: getattr(context, theirs) for name, (theirs, _) in FUNCTIONS.items()}
+    names |= {name: getattr(context, name) for name in ("sqrt", "atan2")}
     names["rational"] = lambda p, q: context.mpf(p) / q
     names["pi"] = lambda: +context.pi
     return names | {f.__name__: mpmath_function(f, context) for f in NAMED}
@@ -93,9 +114,10 @@ def _arb_names() -> dict[str, Any]:
     import flint
 
     names: dict[str, Any] = {
-        "sin": lambda x: x.sin(),
-        "cos": lambda x: x.cos(),
-        "sqrt": lambda x: x.sqrt(),
+        name: getattr(flint.arb, theirs) for name, (_, theirs) in FUNCTIONS.items()
+    }
+    names |= {
+        "sqrt": flint.arb.sqrt,
         "atan2": flint.arb.atan2,
         "rational": lambda p, q: flint.arb(p) / q,
         "pi": flint.arb.pi,

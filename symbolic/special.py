@@ -97,6 +97,11 @@ class sine_defect(OddDefect):  # noqa: N801
 NAMED = (kink, sine_defect)
 
 
+def written_out(expr: sp.Expr) -> sp.Expr:
+    """The expression with every named function replaced by its definition."""
+    return expr.replace(lambda e: isinstance(e, OddDefect), lambda e: e.doit())
+
+
 def numpy_function(function: type[OddDefect]) -> Callable[[np.ndarray], np.ndarray]:
     """The function on float64 arrays: its Taylor polynomial for |x| ≤ 1, its definition beyond.
 

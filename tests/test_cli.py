@@ -104,7 +104,7 @@ BAD = [
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "tanh"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "leaky:2"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--activation", "cubic"],
-    ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--precision", "50"],
+    ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--precision", "10"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--out", "no/such/folder/run.nc"],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--json", "."],
     ["flow", "--neurons", "2", "--dim", "2", "--t-max", "1", "--plot", "run.unknown"],

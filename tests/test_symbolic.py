@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import cos, exp, inf, pi, sin, tan
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -212,10 +213,26 @@ def test_a_float_does_not_enter_many_digits(arithmetic):
 
 
 @pytest.mark.parametrize("arithmetic", ["mpmath", "arb"])
-def test_a_power_without_exact_lowering_is_refused(arithmetic):
+def test_a_function_without_exact_lowering_is_refused(arithmetic):
     x = sp.Symbol("x", positive=True)
-    with pytest.raises(ValueError, match=r"^expression: power"):
-        lower([x ** sp.Rational(1, 3)], [x], arithmetic, mpmath.MPContext())
+    with pytest.raises(ValueError, match=r"^expression: the function zeta"):
+        lower([sp.zeta(x)], [x], arithmetic, mpmath.MPContext())
+
+
+def test_functions_agree_in_all_arithmetics():
+    x = sp.Symbol("x", positive=True)
+    third = sp.Rational(1, 3)
+    forms = [x**third, x**x, sp.exp(-x), sp.log(1 + x), sp.tanh(x), sp.E * sp.atan(x), abs(x - 1)]
+    forms += [sp.tan(x), sp.cosh(x), sp.asinh(x), sp.erf(x), sp.gamma(x), sp.acos(x)]
+    context = mpmath.MPContext()
+    context.prec = 200
+    with flint.ctx.workprec(200):
+        balls = lower(forms, [x], "arb")(flint.arb(3) / 7)
+    numbers = lower(forms, [x], "mpmath", context)(context.mpf(3) / 7)
+    for form, ball, number in zip(forms, balls, numbers, strict=True):
+        expected = form.subs(x, sp.Rational(3, 7)).evalf(50)
+        assert abs(float(number / expected - 1)) < 1e-49, form
+        assert abs(float(mpmath.mpf(ball.str(45, radius=False)) - expected)) < 1e-15, form
 
 
 def test_rationals_stay_exact():

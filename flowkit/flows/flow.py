@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from math import floor, log, log10
 from pathlib import Path as FilePath
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows import storage
+from flowkit.flows.event import Event
 from flowkit.flows.field import Steps
 from flowkit.flows.march import Limits
 from flowkit.flows.path import Path, Piece
@@ -27,16 +28,6 @@ PROBES = 32
 PER_DECADE = 3
 FINER = 30.0
 PATIENCE = 5.0  # seconds, and ten times those of the run: what the finer run may take
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened at time t, to one neuron (0-based) or to the flow (None)."""
-
-    kind: str
-    neuron: int | None
-    t: float
-    message: str
 
 
 def significant(value: float, relative_error: float) -> str:

@@ -13,11 +13,11 @@ PATIENCE = 1.0  # seconds before a bar appears
 
 @contextmanager
 def log_progress(
-    t_max: float, show: bool | None
-) -> Iterator[Callable[[float, float, float], None] | None]:
+    t_max: float, show: bool | None, name: str = ""
+) -> Iterator[Callable[..., None] | None]:
     """A reporter (t, loss, slope) that draws a bar on standard error, or None if not wanted.
 
-    `show` None means: on a terminal only.
+    `show` None means: on a terminal only.  Loss and slope may be left out.
     """
     if show is None:
         show = sys.stderr.isatty()
@@ -32,10 +32,12 @@ def log_progress(
     task = bar.add_task("t = 0", total=log1p(t_max))
     began = time.monotonic()
 
-    def report(t: float, loss: float, slope: float) -> None:
+    def report(t: float, loss: float | None = None, slope: float | None = None) -> None:
         if time.monotonic() - began > PATIENCE:
             bar.start()
-        text = f"t = {t:.2e}  L = {loss:.2e}  slope {slope:.2f}"
+        text = f"{name}  t = {t:.2e}".lstrip()
+        text += f"  L = {loss:.2e}" if loss is not None else ""
+        text += f"  slope {slope:.2f}" if slope is not None else ""
         bar.update(task, completed=log1p(t), description=text)
 
     try:

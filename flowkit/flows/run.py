@@ -1,4 +1,4 @@
-"""`flowkit.integrate`: from a problem and weights to a Flow; `flowkit.resume` goes on with one."""
+"""From a problem and weights to a Flow in double precision, and on from one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowkit.flows.flow import Flow, load
+from flowkit.flows.flow import Flow
 from flowkit.flows.march import Limits
 from flowkit.flows.path import Path
 from flowkit.flows.prepare import (
@@ -39,7 +39,6 @@ def integrate(
     rtol: float = 1e-10,
     t_eval: Any = None,
     method: str = "auto",
-    precision: int | None = None,
     events: Any = None,
     stop_loss: float | None = None,
     stop_gradient: float | None = None,
@@ -48,62 +47,8 @@ def integrate(
     checkpoint: Any = None,
     progress: bool | None = None,
 ) -> Flow:
-    """Run the gradient flow dW/dt = −∇L(W) from W(0) = w0 to t_max.
-
-    Parameters
-    ----------
-    problem : TeacherStudent or PhaseRetrieval
-        What is learnt.
-    w0 : array_like, shape (n, d)
-        Students at t = 0, taken as exact; no ReLU student may be zero.
-    t_max : float
-        End of the run, > 0; 1e100 costs little more than 1e12.
-    rtol : float
-        Tolerance, 1e-13 … 0.1.  For one teacher the relative error of the loss is of this order at
-        every t, and below 1000 rtol; ``flow.loss_error`` estimates it.
-    t_eval : array_like, optional
-        Times, increasing in [0, t_max], at which the result is stored; by default where steps end.
-    method : {"auto", "structured", "Radau", "BDF", "LSODA", "DOP853"}
-        "structured": our Radau IIA of 5 or 6 stages, implicit only where the flow is stiff; no
-        Newton matrix; for ReLU students.  The others are SciPy's, on the same coordinates, with a
-        dense one (DOP853 is explicit).  "auto" takes "structured" for one ReLU teacher, "Radau" for
-        several (up to n·d = 400) and for quadratic activation, "DOP853" for one quadratic student.
-    precision : int, optional
-        Not available yet; double precision only.
-    events : callable or list of callables, optional
-        ``event(t, w) -> float``, w of shape (n, d): zeros are located and listed in
-        ``flow.events``.  Attributes ``terminal`` and ``direction`` as in
-        `scipy.integrate.solve_ivp`.
-    stop_loss, stop_gradient : float, optional
-        Stop where the loss, or ‖∇L‖, has fallen to this value.
-    max_steps : int
-        Stop after so many accepted steps.
-    max_seconds : float
-        Stop when so much time has been spent; the result is what was reached.
-    checkpoint : path, optional
-        Save the run there every half minute and at its end; `flowkit.resume` goes on from it.
-    progress : bool, optional
-        Show a bar in log t; by default only on a terminal, and only if the run takes a while.
-
-    Returns
-    -------
-    Flow
-
-    Raises
-    ------
-    ValueError
-        One line naming the argument and what is wrong with it.
-
-    Notes
-    -----
-    The flow is computed in the span of teachers and students, with equal students merged (they stay
-    equal), in coordinates that keep relative accuracy: see `flowkit.flows.coordinates`.  A neuron
-    that reaches zero norm is located, reported in ``flow.events``, left at zero for as long as zero
-    holds it, and the run goes on.  Ctrl-C returns what was reached.
-    """
+    """`flowkit.integrate` in double precision."""
     t_max, rtol = positive(t_max, "t_max"), checked_tolerance(rtol)
-    if precision is not None:
-        raise ValueError("precision: only double precision is available in this version")
     times = None if t_eval is None else checked_times(t_eval, t_max)
     setting = prepared(problem, w0, t_max, rtol, checked_method(method))
     stops = _stops(setting, events, stop_loss, stop_gradient)
@@ -111,32 +56,15 @@ def integrate(
     return _run(setting, setting.path(rtol), limits, times, checkpoint, progress)
 
 
-def resume(
-    file: Any,
-    t_max: float | None = None,
-    *,
-    max_steps: int = MAX_STEPS,
-    max_seconds: float = np.inf,
-    checkpoint: Any = None,
-    progress: bool | None = None,
+def go_on(
+    saved: Flow,
+    t_max: float | None,
+    max_steps: int,
+    max_seconds: float,
+    checkpoint: Any,
+    progress: bool | None,
 ) -> Flow:
-    """Go on with a saved run (a checkpoint, or an interrupted `Flow.save`) to t_max.
-
-    Parameters
-    ----------
-    file : path
-        Written by ``integrate(..., checkpoint=file)`` or `Flow.save`.
-    t_max : float, optional
-        A new end; by default the one that the run was meant to reach.
-    max_steps, max_seconds, checkpoint, progress
-        As for `integrate`; steps are counted from the beginning of the run.
-
-    Raises
-    ------
-    ValueError
-        No such file, not a flowkit run, altered, or t_max before its end.
-    """
-    saved = load(file)
+    """`flowkit.resume` in double precision."""
     setting, path = saved.setting, saved.path
     if t_max is not None:
         setting.t_max = positive(t_max, "t_max")

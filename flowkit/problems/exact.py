@@ -1,14 +1,15 @@
 """Loss, gradient and Hessian of exactly given weights, certified by ball arithmetic.
 
-Weights are dyadic numbers, so the Gram matrix is computed in integers without any rounding, and the
-angle of even the most parallel pair is known to full relative accuracy.  What cancellation is left
-between pairs is met by raising the precision until the ball is small enough.
+Weights are rational numbers, so the Gram matrix is computed in integers without any rounding, and
+the angle of even the most parallel pair is known to full relative accuracy.  What cancellation is
+left between pairs is met by raising the precision until the ball is small enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from math import ceil, log2
 from typing import Any
@@ -18,6 +19,7 @@ import mpmath
 import numpy as np
 from flint import arb
 
+from flowkit.problems.numbers import integers
 from flowkit.problems.pairs import pair_functions
 
 GUARD = 32
@@ -33,14 +35,14 @@ def bits(digits: int) -> int:
 
 @dataclass(frozen=True)
 class ExactSystem:
-    """Students and teachers as integers times a power of two.
+    """Students and teachers as integers times a unit.
 
     Attributes
     ----------
     rows : list of list of int
         Students, then teachers.
-    exponent : int
-        Every entry is ``rows[a][i] * 2**exponent``.
+    unit : Fraction
+        Every entry is ``rows[a][i] * unit``.
     n : int
         Number of students.
     mean, kink_weight : Fraction
@@ -48,18 +50,16 @@ class ExactSystem:
     """
 
     rows: list[list[int]]
-    exponent: int
+    unit: Fraction
     n: int
     mean: Any
     kink_weight: Any
 
     @classmethod
     def of(cls, students: Any, teachers: Any, mean: Any, kink_weight: Any) -> ExactSystem:
-        """From arrays of floats or mpmath numbers, taken as the exact numbers that they are."""
-        parts = [[man_exp(x) for x in row] for row in [*students, *teachers]]
-        exponent = min((e for row in parts for m, e in row if m), default=0)
-        rows = [[m << (e - exponent) if m else 0 for m, e in row] for row in parts]
-        return cls(rows, exponent, len(students), mean, kink_weight)
+        """From arrays of rational numbers, taken as the exact numbers that they are."""
+        rows, unit = integers(np.vstack([students, teachers]))
+        return cls(rows.tolist(), unit, len(students), mean, kink_weight)
 
     @property
     def signs(self) -> list[int]:
@@ -89,17 +89,17 @@ class ExactSystem:
 
     def scaled(self, value: arb, power: int) -> arb:
         """Undo the integer scaling of a quantity of this degree in the weights."""
-        return value * arb(2) ** (power * self.exponent)
+        return value * ball(self.unit**power)
 
     def loss(self) -> arb:
         remainder = pair_functions("arb").remainder
-        total = _arb(self.mean) / 2 * sum(x * x for x in self.residual)
+        total = ball(self.mean) / 2 * sum(x * x for x in self.residual)
         pairs = arb(0)
         for a in range(len(self.rows)):
             for b in range(a):
                 sign = self.signs[a] * self.signs[b]
                 pairs += sign * self.norm(a) * self.norm(b) * remainder(self.angle(a, b))[0]
-        return self.scaled(total + _arb(self.kink_weight) * pairs, 2)
+        return self.scaled(total + ball(self.kink_weight) * pairs, 2)
 
     def gradient(self) -> list[arb]:
         """∂L/∂w_1, …, ∂L/∂w_n, row by row."""
@@ -117,18 +117,18 @@ class ExactSystem:
                     for p, x, y in zip(pair, units[i], units[b], strict=True)
                 ]
             rows = zip(self.residual, pair, strict=True)
-            flat += [_arb(self.mean) * r + _arb(self.kink_weight) * p for r, p in rows]
+            flat += [ball(self.mean) * r + ball(self.kink_weight) * p for r, p in rows]
         return [self.scaled(x, 1) for x in flat]
 
     def hessian(self) -> list[arb]:
         """Second derivatives, (n·d)² entries row by row."""
         d = len(self.rows[0])
-        blocks = [[_identity(d, _arb(self.mean)) for _ in range(self.n)] for _ in range(self.n)]
+        blocks = [[_identity(d, ball(self.mean)) for _ in range(self.n)] for _ in range(self.n)]
         for i in range(self.n):
             for b in range(len(self.rows)):
                 if b != i:
                     own, cross = self._pair_blocks(i, b)
-                    weight = _arb(self.kink_weight)
+                    weight = ball(self.kink_weight)
                     blocks[i][i] += own * (weight * self.signs[b])
                     if b < self.n:
                         blocks[i][b] += cross * weight
@@ -179,6 +179,8 @@ def certify(evaluate: Callable[[], Sequence[arb]], target: int) -> list[arb]:
 
 def to_mpf(x: arb) -> Any:
     """The midpoint as an mpmath number, all its bits kept."""
+    if not x.is_finite():
+        return mpmath.mp.nan
     mantissa, exponent = x.mid().man_exp()
     return mpmath.mp.make_mpf(mpmath.libmp.from_man_exp(int(mantissa), int(exponent)))
 
@@ -188,19 +190,24 @@ def to_float(x: arb) -> float:
     return float(to_mpf(x))
 
 
-def _arb(x: Any) -> arb:
+def ball(x: Any) -> arb:
+    """A rational at the working precision."""
     return arb(x.numerator) / x.denominator
+
+
+def number(x: Any) -> arb:
+    """What a lowered expression returned, as a ball; an integer if it is constant.
+
+    Raises
+    ------
+    ValueError
+        It has no real value.
+    """
+    result = arb(x)
+    if not result.is_finite():
+        raise ValueError("x: the expression has no finite real value there")
+    return result
 
 
 def _identity(d: int, value: arb) -> Any:
     return flint.arb_mat([[value if i == j else arb(0) for j in range(d)] for i in range(d)])
-
-
-def man_exp(x: Any) -> tuple[int, int]:
-    if hasattr(x, "_mpf_"):
-        sign, mantissa, exponent, _ = x._mpf_
-        return (-int(mantissa) if sign else int(mantissa)), int(exponent)
-    if isinstance(x, np.integer):
-        return int(x), 0
-    numerator, denominator = float(x).as_integer_ratio()
-    return numerator, 1 - denominator.bit_length()

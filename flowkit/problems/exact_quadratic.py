@@ -1,6 +1,7 @@
 """Loss, gradient and Hessian of phase retrieval from exactly given weights, in integers.
 
-Weights are dyadic numbers and the loss is a polynomial, so the results are rationals, rounded once.
+Weights are rational numbers and the loss is a polynomial, so the results are rationals, rounded
+once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from flowkit.problems.exact import bits, man_exp
+from flowkit.problems.exact import bits
+from flowkit.problems.numbers import integers
 
 Array = np.ndarray
 
@@ -25,13 +27,13 @@ def evaluate(
     digits: int | None,
 ) -> Array:
     """ "loss", "gradient" or "hessian" as doubles, or as mpmath numbers of so many digits."""
-    rows, exponent = _integers(np.vstack([students, teacher]))
-    inputs, shift = (None, 0) if samples is None else _integers(samples)
+    rows, unit = integers(np.vstack([students, teacher]))
+    inputs, shift = (None, Fraction(1)) if samples is None else integers(samples)
     system = QuadraticSystem(rows[:-1], rows[-1], scale.numerator, scale.denominator, inputs)
     values, denominator = getattr(system, quantity)()
-    power = {"loss": 4, "gradient": 3, "hessian": 2}[quantity] * exponent + 4 * shift
-    unit = Fraction(2) ** power / denominator
-    exact = [Fraction(x) * unit for x in np.ravel(values)]
+    power = {"loss": 4, "gradient": 3, "hessian": 2}[quantity]
+    factor = unit**power * shift**4 / denominator
+    exact = [Fraction(x) * factor for x in np.ravel(values)]
     if digits is None:
         return np.array([float(x) for x in exact]).reshape(np.shape(values))
     numbers = np.empty(len(exact), dtype=object)
@@ -40,9 +42,9 @@ def evaluate(
 
 
 class QuadraticSystem:
-    """The formulas over the integers: C = p/q, students and teacher in one unit, inputs in one.
+    """The formulas over any exact or wide numbers: C = p/q, students and teacher in one unit.
 
-    Results come with the denominator that they share.
+    Entries are integers, or balls; results come with the denominator that they share.
     """
 
     def __init__(self, students: Array, teacher: Array, p: int, q: int, inputs: Any) -> None:
@@ -95,15 +97,6 @@ class QuadraticSystem:
         """q xᵀMx."""
         inner, target = self.x.dot(self.w.T), self.x.dot(self.v)
         return self.p * (inner * inner).sum(axis=1) - self.q * target * target
-
-
-def _integers(values: Array) -> tuple[Array, int]:
-    """Integers and an exponent e with values = integers · 2^e, exactly."""
-    parts = [man_exp(x) for x in values.ravel()]
-    exponent = min((e for m, e in parts if m), default=0)
-    whole = np.empty(len(parts), dtype=object)
-    whole[:] = [m << (e - exponent) if m else 0 for m, e in parts]
-    return whole.reshape(values.shape), exponent
 
 
 def _mpf(x: Fraction, precision: int) -> Any:

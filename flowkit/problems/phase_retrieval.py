@@ -33,7 +33,7 @@ class PhaseRetrieval(Problem):
     """
 
     def __init__(self, teacher: Any, output_scale: float = 1, samples: Any = None) -> None:
-        self.teacher = checked_teacher(teacher)
+        self.teacher, self.exact_teacher = checked_teacher(teacher)
         if len(self.teacher) > 1:
             raise ValueError(f"teacher: expected one, got {len(self.teacher)}")
         try:
@@ -148,4 +148,4 @@ class PhaseRetrieval(Problem):
         from flowkit.problems.exact_quadratic import evaluate
 
         scale = Fraction(self.output_scale)
-        return evaluate(quantity, students, self.teacher[0], scale, self.samples, digits)
+        return evaluate(quantity, students, self.exact_teacher[0], scale, self.samples, digits)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.problems.numbers import rationals
+
 Array = np.ndarray
 
 # A double evaluation is kept if its error bound, relative to the result, is below this.
@@ -22,6 +24,7 @@ class Problem(ABC):
     """
 
     teacher: Array
+    exact_teacher: Array
 
     @property
     def dimension(self) -> int:
@@ -34,7 +37,8 @@ class Problem(ABC):
         Parameters
         ----------
         W : array_like, shape (n, d)
-            Students, taken as exact numbers.
+            Students, taken as exact numbers: a float is the double that it is, the string "0.1" a
+            tenth; mpmath numbers and Fractions are welcome.
         precision : int, optional
             Decimal digits of an mpmath result; all of them are correct.
 
@@ -71,7 +75,7 @@ class Problem(ABC):
         return self._exact(students, quantity, checked_digits(precision))
 
     def students(self, W: Any, name: str = "W", exact: bool = False) -> Array:
-        """Validate weights (n, d); mpmath numbers pass where `exact`."""
+        """Validate weights (n, d); Fractions of the numbers given where `exact`."""
         students = checked_matrix(W, name, exact)
         if students.shape[1] != self.dimension:
             shape = np.shape(W)
@@ -120,12 +124,14 @@ def checked_digits(precision: Any) -> int | None:
 
 
 def checked_matrix(values: Any, name: str, exact: bool = False) -> Array:
-    """A finite 2-D array of floats (or, where `exact`, of mpmath numbers); a teacher may be 1-D."""
+    """A finite 2-D array of floats (or, where `exact`, of Fractions); a teacher may be 1-D."""
     try:
         if np.iscomplexobj(np.asarray(values)):
             raise TypeError
         array = np.array(values, dtype=object if exact else float)
         finite = np.isfinite(array.astype(float)).all()
+        if exact and finite:
+            array = rationals(array)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: expected an array of real numbers") from None
     if array.ndim == 1 and name == "teacher":
@@ -138,10 +144,10 @@ def checked_matrix(values: Any, name: str, exact: bool = False) -> Array:
     return array
 
 
-def checked_teacher(values: Any) -> Array:
-    """Teachers (k, d), no row zero."""
+def checked_teacher(values: Any) -> tuple[Array, Array]:
+    """Teachers (k, d) as doubles and as Fractions, no row zero."""
     teacher = checked_matrix(values, "teacher")
     zero = np.flatnonzero(~teacher.any(axis=1))
     if zero.size:
         raise ValueError(f"teacher: row {zero[0]} is zero")
-    return teacher
+    return teacher, checked_matrix(values, "teacher", exact=True)

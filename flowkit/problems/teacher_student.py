@@ -36,7 +36,7 @@ class TeacherStudent(Problem):
     """
 
     def __init__(self, teacher: Any, activation: Any = "relu") -> None:
-        self.teacher = checked_teacher(teacher)
+        self.teacher, self.exact_teacher = checked_teacher(teacher)
         if isinstance(activation, str):
             activation = parse_activation(activation)
         if not isinstance(activation, ReLU | LeakyReLU):
@@ -70,7 +70,7 @@ class TeacherStudent(Problem):
     def _exact(self, students: Array, quantity: str, digits: int | None) -> Array:
         from flowkit.problems import exact
 
-        system = exact.ExactSystem.of(students, self.teacher, *self.weights)
+        system = exact.ExactSystem.of(students, self.exact_teacher, *self.weights)
         evaluate = getattr(system, quantity)
         scalar = quantity == "loss"
         target = exact.FLOAT_BITS if digits is None else exact.bits(digits)

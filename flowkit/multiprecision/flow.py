@@ -1,0 +1,395 @@
+"""A flow in many digits: states, losses, derivatives, and how many digits of them are certain."""
+
+from __future__ import annotations
+
+import html
+import json
+from functools import cached_property
+from math import ceil, log10
+from pathlib import Path
+from typing import Any
+
+import flint
+import mpmath
+import numpy as np
+from flint import arb
+from mpmath.libmp import to_str
+
+from flowkit.flows.event import Event
+from flowkit.multiprecision.certify import Certificate
+from flowkit.multiprecision.log_time import log_time, time
+from flowkit.multiprecision.march import Run
+from flowkit.multiprecision.prepare import Prepared
+from flowkit.problems.exact import ball, to_float, to_mpf
+from flowkit.problems.numbers import rational
+
+Array = np.ndarray
+SPARE = 15  # digits kept beyond those asked for
+STOPS = ("blow-up", "singularity", "undefined")
+
+
+class PreciseFlow:
+    """A flow on [0, t_max] in many digits.
+
+    Numbers are mpmath's; they carry more bits than digits are certain, so look at `loss_digits` and
+    `w_digits`, or let `text` print.
+
+    Attributes
+    ----------
+    t : (m,) object array of mpf
+        `t_eval`, or where steps end.
+    w : (m, …) object array of mpf
+        States at `t`, each of the shape of w0; `y` is another name for it.
+    certified : bool
+        Whether a second run (other stages, a finer tolerance, more bits) has been made.
+    status : str
+        "finished", or the cause of an early stop: "blow-up", "singularity", "undefined",
+        "interrupted", "step limit", "time limit".
+    message : str
+        The same in words, with the last good t.
+    problem, w0, t_max, precision
+        What was asked for.
+    """
+
+    run: Run
+
+    def __init__(
+        self,
+        problem: Any,
+        ready: Prepared,
+        w0: Array,
+        t_max: Any,
+        precision: int | None,
+        digits: float,
+        t_eval: list[Any] | None = None,
+    ) -> None:
+        self.problem, self.ready, self.w0 = problem, ready, w0
+        self.t_max, self.precision, self.digits_asked = t_max, precision, digits
+        self.t_eval = t_eval
+        self.run_or_none: Run | None = None
+        self.certificate: Certificate | None = None
+        self.prepared_bits = 0
+
+    def refresh(self) -> None:
+        """Forget what was derived from an earlier state of the run."""
+        self.run_or_none = self.run
+        for name in ("_points", "t", "w", "loss", "gradient", "_digits"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def bits(self) -> int:
+        """Bits that numbers of the user are rounded to; the run itself may use more."""
+        return ceil((self.digits_asked + SPARE + 3 * log10(1 + float(self.t_max))) * 3.33) + 200
+
+    @property
+    def certified(self) -> bool:
+        return self.certificate is not None
+
+    @property
+    def status(self) -> str:
+        return self.run.status
+
+    @property
+    def message(self) -> str:
+        return self.run.message
+
+    @cached_property
+    def _points(self) -> list[arb]:
+        """x = ln(1 + t) at `t`."""
+        if self.t_eval is None:
+            return [arb(0), *(piece.end for piece in self.run.pieces)]
+        with flint.ctx.workprec(self.bits):
+            points = [log_time(ball(t)) for t in self.t_eval]
+        return [x for x in points if x <= self.run.end]
+
+    @cached_property
+    def t(self) -> Array:
+        with flint.ctx.workprec(self.bits):
+            if self.t_eval is None:
+                values = [time(x) for x in self._points[:-1]]
+                whole = self.run.status == "finished"
+                values.append(ball(self.t_max) if whole else time(self._points[-1]))
+            else:
+                values = [ball(t) for t in self.t_eval[: len(self._points)]]
+        return self._numbers(values)
+
+    @cached_property
+    def w(self) -> Array:
+        return self._states(self._points)
+
+    @property
+    def y(self) -> Array:
+        """The same as `w`."""
+        return self.w
+
+    @cached_property
+    def loss(self) -> Array:
+        """L at `t`, shape (m,).
+
+        Raises
+        ------
+        AttributeError
+            A `VectorField` has no loss.
+        """
+        return self._losses(self._points)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """∇L at `t`, shape (m, …); of a `VectorField`, −f."""
+        return self._gradients(self._points)
+
+    @property
+    def gradient_norm(self) -> Array:
+        """‖∇L‖ at `t`, shape (m,)."""
+        with flint.ctx.workprec(self.run.bits):
+            return self._numbers([self._norm(x) for x in self._points])
+
+    @property
+    def local_slope(self) -> Array:
+        """d ln L / d ln t = −t ‖∇L‖²/L at `t`, shape (m,), exact; nan where L is zero."""
+        with flint.ctx.workprec(self.run.bits):
+            values = []
+            for x in self._points:
+                loss = self._loss(self.run.at(x))
+                slope = -time(x) * self._norm(x) ** 2 / loss if loss != 0 else arb.nan()
+                values.append(slope.mid())
+            return self._numbers(values)
+
+    def _loss(self, y: list[arb]) -> arb:
+        if not hasattr(self.ready.system, "loss"):
+            raise AttributeError("a VectorField has no loss")
+        return self.ready.system.loss(y)
+
+    def _norm(self, x: arb) -> arb:
+        """‖∇L‖ at ln(1 + t) = x, every student counted."""
+        velocity = self.ready.weights(self.ready.system.field(time(x), self.run.at(x)))
+        return sum((v * v for v in velocity.ravel()), arb(0)).sqrt().mid()
+
+    def hessian(self, t: Any) -> Array:
+        """∂²L/∂w∂w at time t (of a `VectorField`: −∂f/∂y), by the problem, from the state there."""
+        if hasattr(self.problem, "hessian"):
+            return self.problem.hessian(self(t), precision=self._shown)
+        return -self.problem.jacobian(t, self(t), precision=self._shown)
+
+    @property
+    def _shown(self) -> int:
+        return self.precision or 15
+
+    @property
+    def loss_digits(self) -> Array | None:
+        """Decimal digits of `loss` that two runs agree on, shape (m,); None without a second."""
+        return None if self.certificate is None else self._of(self.certificate.loss)
+
+    @property
+    def w_digits(self) -> Array | None:
+        """Digits of each number of `w`, shape (m, …); None without a second run."""
+        if self.certificate is None:
+            return None
+        rows = self._of(self.certificate.state)
+        assert rows is not None
+        return np.array([self._arranged(row) for row in rows]).reshape(len(rows), *self._shape)
+
+    @property
+    def loss_error(self) -> Array:
+        """Relative error of `loss` that the digits imply, as doubles; nan without a second run."""
+        digits = self.loss_digits
+        if digits is None:
+            return np.full(len(self._points), np.nan)
+        return np.where(digits > 0, 10.0 ** -np.minimum(digits, 300).astype(float), np.inf)
+
+    def _of(self, digits: Array | None) -> Array | None:
+        if digits is None or self.certificate is None:
+            return None
+        found = self.certificate.at(np.array([float(x) for x in self._points]), digits)
+        return np.minimum(found, ceil(self.digits_asked) + SPARE - 3)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return self.ready.shape
+
+    def _arranged(self, row: Array) -> Array:
+        """Digits of the state's components as those of w."""
+        if len(self._shape) == 1:
+            return row
+        if self.ready.frame is not None:
+            width = row.size // (max(self.ready.members) + 1)
+            least = row.reshape(-1, width).min(axis=1)
+            return np.repeat(least[self.ready.members], self._shape[1])
+        width = self._shape[1]
+        return np.concatenate([row[m * width : (m + 1) * width] for m in self.ready.members])
+
+    @property
+    def events(self) -> list[Event]:
+        """A stop before t_max that is the solution's own doing."""
+        if self.status not in STOPS:
+            return []
+        return [Event(self.status, None, float(time(self.run.end)), self.message)]
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Cost and settings of the run (the finer one of two)."""
+        run = self.run
+        return {
+            "method": "Radau IIA",
+            "stages": run.settings.stages,
+            "tolerance_digits": run.settings.digits,
+            "bits": run.bits,
+            "steps": len(run.pieces),
+            "rejected": run.rejected,
+            "nfev": run.evaluations,
+            "seconds": run.seconds,
+            "certified": self.certified,
+        }
+
+    def __call__(self, t: Any) -> Array:
+        """State at time t, or at each of an array of times; as accurate as `w`."""
+        states = self._states(self._inside(t))
+        return states[0] if np.ndim(t) == 0 else states
+
+    def loss_at(self, t: Any) -> Any:
+        """L at time t, or at each of an array of times."""
+        values = self._losses(self._inside(t))
+        return values[0] if np.ndim(t) == 0 else values
+
+    def gradient_at(self, t: Any) -> Array:
+        """∇L at time t, or at each of an array of times."""
+        values = self._gradients(self._inside(t))
+        return values[0] if np.ndim(t) == 0 else values
+
+    def digits_at(self, t: Any) -> Any:
+        """Certified digits of L at time t (of the largest component if there is no loss)."""
+        if self.certificate is None:
+            return None
+        points = np.array([float(x) for x in self._inside(t)])
+        known = self.certificate.norm if self.certificate.loss is None else self.certificate.loss
+        found = self.certificate.at(points, known)
+        return int(found[0]) if np.ndim(t) == 0 else found
+
+    def _inside(self, t: Any) -> list[arb]:
+        try:
+            times = [rational(x) for x in np.atleast_1d(np.asarray(t, dtype=object)).ravel()]
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("t: expected a number or an array of numbers") from None
+        with flint.ctx.workprec(self.bits):
+            points = [log_time(ball(x)) for x in times]
+            last = self.run.end
+            limit = last * (1 + arb(2) ** -100)
+            if any(x < 0 or x > limit for x in points):
+                end = float(time(last))
+                raise ValueError(f"t: must lie in [0, {end:.6g}], where the run has been")
+            return [min(x, last) for x in points]
+
+    def _states(self, points: list[arb]) -> Array:
+        with flint.ctx.workprec(self.run.bits):
+            rows = [self.ready.weights(self.run.at(x)).ravel() for x in points]
+        flat = [x for row in rows for x in row]
+        return self._numbers(flat).reshape(len(points), *self._shape)
+
+    def _losses(self, points: list[arb]) -> Array:
+        with flint.ctx.workprec(self.run.bits):
+            return self._numbers([self._loss(self.run.at(x)) for x in points])
+
+    def _gradients(self, points: list[arb]) -> Array:
+        with flint.ctx.workprec(self.run.bits):
+            flat = []
+            for x in points:
+                velocity = self.ready.system.field(time(x), self.run.at(x))
+                flat += [-v for v in self.ready.weights(velocity).ravel()]
+        return self._numbers(flat).reshape(len(points), *self._shape)
+
+    def _numbers(self, values: list[arb]) -> Array:
+        """As mpmath numbers, or doubles if no precision was asked for."""
+        if self.precision is None:
+            return np.array([to_float(x) for x in values], dtype=float)
+        with flint.ctx.workprec(ceil((self.precision + SPARE) * 3.33)):
+            return self._wrapped([to_mpf(+x) for x in values])
+
+    def _wrapped(self, values: list[Any]) -> Array:
+        result = np.empty(len(values), dtype=float if self.precision is None else object)
+        result[:] = values
+        return result
+
+    def text(self, i: int) -> str:
+        """The loss at t[i] with the digits that are certain, no more."""
+        digits = self.loss_digits
+        if digits is None:
+            return f"{_shown(self.loss[i], self._shown)} (not certified)"
+        return _shown(self.loss[i], min(int(digits[i]), self._shown))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON; numbers are strings of the digits that are certain."""
+        count, shown = len(self._points), self._shown
+        state = self.w_digits
+        digits = np.full(self.w.shape, shown) if state is None else np.minimum(state, shown)
+        pairs = zip(self.w.ravel(), digits.ravel(), strict=True)
+        states = np.array([_shown(x, int(k)) for x, k in pairs], dtype=object)
+        result: dict[str, Any] = {"t": [_shown(t, shown) for t in self.t]}
+        if hasattr(self.ready.system, "loss"):
+            known = self.loss_digits
+            kept = np.full(count, shown) if known is None else np.minimum(known, shown)
+            result["loss"] = [_shown(x, int(k)) for x, k in zip(self.loss, kept, strict=True)]
+            result["loss_digits"] = None if known is None else known.tolist()
+        return result | {
+            "w": states.reshape(self.w.shape).tolist(),
+            "status": self.status,
+            "message": self.message,
+            "certified": self.certified,
+            "events": [vars(event) for event in self.events],
+            "stats": self.stats,
+        }
+
+    def save(self, file: Any) -> None:
+        """Write a file that `flowkit.load` reads; complete or not at all."""
+        from flowkit.multiprecision.storage import write
+
+        write(Path(file), self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Loss against t, log-log, or the components of a `VectorField`; returns the Axes."""
+        from flowkit.plots import plot_components, plot_precise
+
+        return (plot_precise if hasattr(self.ready.system, "loss") else plot_components)(self, ax)
+
+    @property
+    def accuracy(self) -> str:
+        """How many digits are certain, in words."""
+        if self.certificate is None:
+            return "not certified: one run only"
+        losses = self.certificate.loss
+        digits = self._of(self.certificate.norm if losses is None else losses)
+        assert digits is not None
+        what = "state" if losses is None else "loss"
+        return f"digits of the {what} on which two runs agree: {digits.min()} … {digits.max()}"
+
+    def _summary(self) -> dict[str, str]:
+        rows = {
+            "problem": repr(self.problem),
+            "time": f"0 … {float(self.t[-1]):.6g}",
+            "status": f"{self.status}: {self.message}",
+        }
+        if hasattr(self.ready.system, "loss"):
+            rows["final loss"] = self.text(-1)
+        rows["digits"] = self.accuracy
+        cost = {k: self.stats[k] for k in ("stages", "bits", "steps", "nfev")}
+        return rows | {"cost": json.dumps(cost)}
+
+    def __repr__(self) -> str:
+        rows = self._summary()
+        loss = f" loss={rows['final loss']}" if "final loss" in rows else ""
+        return f"<PreciseFlow t={rows['time']}{loss} ({rows['digits']}) {self.status}>"
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{k}</th>"
+            f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in self._summary().items()
+        )
+        return f"<table>{cells}</table>"
+
+
+def _shown(x: Any, digits: int) -> str:
+    """So many digits of a number, as text."""
+    number = mpmath.mpf(x) if isinstance(x, float) else x
+    if digits < 1:
+        return "0" if number == 0 else f"unknown, about {to_str(number._mpf_, 1)}"
+    return str(to_str(number._mpf_, digits, strip_zeros=False, min_fixed=-4, max_fixed=16))

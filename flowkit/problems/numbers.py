@@ -1,0 +1,56 @@
+"""Numbers as the exact rationals that they are: 0.1 is a double, "0.1" is a tenth."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def rational(x: Any) -> Fraction:
+    """The exact value of a float, integer, decimal string, Fraction, mpmath or SymPy number.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        Not a finite real rational number.
+    """
+    if isinstance(x, float | str | Decimal | Fraction | int):
+        return Fraction(x)
+    if hasattr(x, "_mpf_"):
+        sign, mantissa, exponent, _ = x._mpf_
+        if not mantissa and exponent:
+            raise ValueError("not finite")
+        value = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+        return -value if sign else value
+    if isinstance(x, np.integer):
+        return Fraction(int(x))
+    if isinstance(x, np.floating):
+        return Fraction(float(x))
+    if getattr(x, "is_Rational", False):
+        return Fraction(int(x.p), int(x.q))
+    if getattr(x, "is_Float", False):
+        return rational(x._to_mpmath(x._prec))
+    raise TypeError(f"{x!r} is not a rational number")
+
+
+def rationals(values: Any) -> Array:
+    """An object array of Fractions."""
+    source = np.asarray(values, dtype=object)
+    result = np.empty(source.size, dtype=object)
+    result[:] = [rational(x) for x in source.ravel()]
+    return result.reshape(source.shape)
+
+
+def integers(values: Array) -> tuple[Array, Fraction]:
+    """Integers and a unit with values = integers · unit, exactly."""
+    numbers = [rational(x) for x in np.ravel(values)]
+    denominator = lcm(*(x.denominator for x in numbers))
+    whole = np.empty(len(numbers), dtype=object)
+    whole[:] = [x.numerator * (denominator // x.denominator) for x in numbers]
+    return whole.reshape(np.shape(values)), Fraction(1, denominator)
