@@ -55,9 +55,9 @@ class ExactPrinter(PythonCodePrinter):
         if exponent == sp.Rational(1, 2):
             return f"sqrt({self._print(base)})"
         if exponent.is_Integer:
-            return f"({self._print(base)})**({int(exponent)})"
+            return f"power({self._print(base)}, {int(exponent)})"
         if (2 * exponent).is_Integer:
-            return f"sqrt({self._print(base)})**({int(2 * exponent)})"
+            return f"power(sqrt({self._print(base)}), {int(2 * exponent)})"
         return f"({self._print(base)})**({self._print(exponent)})"
 
 
@@ -105,6 +105,7 @@ def _mpmath_names(context: Any) -> dict[str, Any]:
         raise ValueError("context: lowering to mpmath needs an mpmath context of its own")
     names = {name: getattr(context, theirs) for name, (theirs, _) in FUNCTIONS.items()}
     names |= {name: getattr(context, name) for name in ("sqrt", "atan2")}
+    names["power"] = lambda x, n: x**n
     names["rational"] = lambda p, q: context.mpf(p) / q
     names["pi"] = lambda: +context.pi
     return names | {f.__name__: mpmath_function(f, context) for f in NAMED}
@@ -117,9 +118,24 @@ def _arb_names() -> dict[str, Any]:
         name: getattr(flint.arb, theirs) for name, (_, theirs) in FUNCTIONS.items()
     }
     names |= {
+        "power": _power,
         "sqrt": flint.arb.sqrt,
         "atan2": flint.arb.atan2,
         "rational": lambda p, q: flint.arb(p) / q,
         "pi": flint.arb.pi,
     }
     return names | {f.__name__: arb_function(f) for f in NAMED}
+
+
+def _power(x: Any, n: int) -> Any:
+    """xⁿ by products: python-flint's own power is not a number for a ball around zero."""
+    if n < 0:
+        return 1 / _power(x, -n)
+    result, square = None, x
+    while n:
+        if n & 1:
+            result = square if result is None else result * square
+        n >>= 1
+        if n:
+            square = square * square
+    return 1 if result is None else result

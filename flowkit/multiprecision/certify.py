@@ -17,7 +17,7 @@ from flowkit.multiprecision.prepare import Prepared
 Array = np.ndarray
 ROUNDS = 3  # runs beyond the second, if digits are missing
 MORE_STAGES, MORE_DIGITS = 4, 3.0
-ROOM = 200  # bits for losses that fall exponentially
+ROOM = 400  # bits for losses that fall exponentially
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.flows.threads import single_thread
 from flowkit.multiprecision.log_time import LogTime, Row, System, time
 from flowkit.multiprecision.scale import ComponentScale, GradientScale, Scale
 from flowkit.multiprecision.stages import Basis, Stages, StepError, doubles, magnitude
 from flowkit.multiprecision.tableau import TAIL, Tableau, tableau
 
 GUARD_DIGITS = 14
+JACOBIAN_BITS = 90
 CHUNK = 64  # bits; the working precision is a multiple
 MAX_STEPS = 20_000
 TINY = 1e-280
@@ -125,7 +127,8 @@ class March:
         """March to the end, or to a stop with a name."""
         began = clock.monotonic() - self.run.seconds
         try:
-            self._loop(began)
+            with single_thread():
+                self._loop(began)
         except KeyboardInterrupt:
             self._stop("interrupted", "stopped by the user")
         self.run.seconds = clock.monotonic() - began
@@ -146,7 +149,7 @@ class March:
                 return self._stop("step limit", f"{self.max_steps} steps are used up")
             if clock.monotonic() - began > self.max_seconds:
                 return self._stop("time limit", f"{self.max_seconds:g} s are used up")
-            with flint.ctx.workprec(run.bits):
+            with flint.ctx.workprec(run.bits), np.errstate(all="ignore"):
                 if float(h) < 2.0 ** (-settings.base / 2):
                     return self._stop(*self._diagnosis())
                 try:
@@ -163,7 +166,11 @@ class March:
 
     def _first_step(self) -> arb:
         y = self.run.start
-        speed, size = _largest(self.field.field(arb(0), y)), _largest(y)
+        try:
+            speed, size = _largest(self.field.field(arb(0), y)), _largest(y)
+        except (StepError, ZeroDivisionError) as problem:
+            self.trouble = str(problem)
+            return arb(0)
         h = 0.02 * size / speed if speed > 0 and size > 0 else 0.02
         return min(arb(min(h, 0.1)), self.end / 4).mid()
 
@@ -190,7 +197,9 @@ class March:
         if last:
             h = (self.end - x).mid()
         basis, scale = self._frame(x, y, basis)
-        stages = Stages(self.field, table, x, h, y, basis)
+        # Doubles of what is left after cancellation: the digits of the tolerance are not needed.
+        low = bits - settings.base + JACOBIAN_BITS
+        stages = Stages(self.field, table, x, h, y, basis, self.guess is not None, low)
         tolerance = 10.0**-settings.digits
         values = self._solved(stages, scale, tolerance / 30)
         if values is None:
@@ -256,7 +265,8 @@ class March:
 
     def _raise_precision(self, lost: Array) -> None:
         """Bits for what cancels, beside those of the tolerance."""
-        needed = self.run.settings.base + ceil(log2(max(1.0, float(lost.max()))))
+        most = float(lost[np.isfinite(lost)].max(initial=1.0))
+        needed = self.run.settings.base + ceil(log2(max(1.0, most)))
         if needed > self.run.bits:
             self.run.bits = min(_rounded_up(needed), self.run.settings.cap)
 

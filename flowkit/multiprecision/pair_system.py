@@ -132,7 +132,8 @@ class PairSystem:
                 if chord < 3:
                     span = 4 - chord
                 else:
-                    span = sum(((p + q) ** 2 for p, q in zip(units[a], z, strict=True)), arb(0))
+                    totals = [p + q for p, q in zip(units[a], z, strict=True)]
+                    span = sum((x * x for x in totals), arb(0))
                 theta = 2 * arb.atan2(chord.mid().sqrt(), span.mid().sqrt())
                 pairs.append((a, b, theta.mid()))
         return pairs

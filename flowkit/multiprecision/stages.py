@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+import flint
 import numpy as np
 from flint import arb, arb_mat
-from scipy.linalg import lu_factor, lu_solve
+from scipy.linalg.lapack import dgetrf, dgetrs
 
 from flowkit.multiprecision.tableau import Tableau
 
@@ -130,6 +131,9 @@ def doubles(matrix: arb_mat, power: int = 0) -> Array:
 
 def magnitude(matrix: arb_mat) -> int | None:
     """The exponent e of the largest entry, 2^(e−1) ≤ |x| < 2^e; None if all are zero."""
+    largest = float(np.abs(doubles(matrix)).max())
+    if 1e-290 < largest < 1e290:
+        return int(np.frexp(largest)[1])
     exponents = [exponent(x) for x in matrix.entries() if not x.is_zero()]
     return max(exponents, default=None)
 
@@ -152,10 +156,11 @@ class Nodes:
 
 
 @lru_cache(maxsize=32)
-def nodes(table: Tableau) -> Nodes:
+def nodes(table: Tableau, good_guess: bool) -> Nodes:
+    """A guess that is nearly right needs few more digits, and a Jacobian right to a few."""
     c = np.array([float(x) for x in table.c])
     s = len(c)
-    count = min(s, max(FEWEST, s // 3))
+    count = min(s, max(FEWEST, s // (6 if good_guess else 3)))
     picked = sorted({round(i) for i in np.linspace(0, s - 1, count)})
     at = c[picked]
     # Scaled by 4, the products of differences neither overflow nor vanish.
@@ -179,9 +184,20 @@ class Stages:
         Calls of the field so far.
     """
 
-    def __init__(self, field: Field, table: Tableau, x: arb, h: arb, y: Row, basis: Basis) -> None:
+    def __init__(
+        self,
+        field: Field,
+        table: Tableau,
+        x: arb,
+        h: arb,
+        y: Row,
+        basis: Basis,
+        good_guess: bool = False,
+        jacobian_bits: int | None = None,
+    ) -> None:
         self.field, self.table, self.h, self.basis = field, table, h, basis
-        self.nodes = nodes(table)
+        self.nodes = nodes(table, good_guess)
+        self.jacobian_bits = jacobian_bits or flint.ctx.prec
         self.x = [(x + h * c).mid() for c in table.c]
         self.start = arb_mat([y] * len(self.x))
         self.evaluations = 0
@@ -220,22 +236,23 @@ class Stages:
         power = magnitude(inner)
         if power is None:
             return values, 0.0
-        row_scale, lu = self.factors
+        row_scale, lu, pivots = self.factors
         right = doubles(inner, -power).ravel() * row_scale
-        change = -lu_solve(lu, right, check_finite=False).reshape(len(rows), -1)
+        change = -dgetrs(lu, pivots, right, trans=1)[0].reshape(len(rows), -1)
         if not np.isfinite(change).all():
             raise StepError("the linear system is singular")
         outer = arb_mat(*change.shape, change.ravel().tolist()) * self.basis.columns.transpose()
         moved = (values + outer * arb(2) ** power).mid()
         return moved, scale.measure(change, outer, power, moved)
 
-    def _factorised(self, values: arb_mat) -> tuple[Array, Any]:
+    def _factorised(self, values: arb_mat) -> tuple[Array, Array, Array]:
         """Row scaling and LU factors of D ⊗ I − h J."""
         rows = values.tolist()
-        some = [
-            self.basis.of(self.field.jacobian(self.x[k], rows[k]) * self.h)
-            for k in self.nodes.picked
-        ]
+        with flint.ctx.workprec(self.jacobian_bits):
+            some = [
+                self.basis.of(self.field.jacobian(self.x[k], rows[k]) * self.h)
+                for k in self.nodes.picked
+            ]
         jacobians = np.einsum("km,mij->kij", self.nodes.spread, np.array(some))
         s, size = len(rows), jacobians.shape[1]
         matrix = np.zeros((s, size, s, size))
@@ -248,4 +265,8 @@ class Stages:
             raise StepError("the Jacobian is not finite")
         row_scale = 1 / np.abs(square).max(axis=1)
         square *= row_scale[:, None]
-        return row_scale, lu_factor(square, overwrite_a=True, check_finite=False)
+        # The transpose is what LAPACK can overwrite without a copy.
+        lu, pivots, failed = dgetrf(square.T, overwrite_a=1)
+        if failed:
+            raise StepError("the linear system is singular")
+        return row_scale, lu, pivots
