@@ -122,7 +122,7 @@ def _missing(found: Certificate, digits: float, floored: float) -> float:
 def _marched(
     prepared: Prepared, run: Run, end: arb, limits: Limits, guide: Run | None, name: str
 ) -> Run:
-    guess = None if guide is None else lambda points: arb_mat([guide.at(p) for p in points])
+    guess = None if guide is None else lambda points: arb_mat(guide.at(points))
     march = March(prepared.system, run, end, guess, limits.max_steps, limits.max_seconds)
     if limits.reporter is None:
         return march.go()
@@ -151,8 +151,7 @@ def certificate(prepared: Prepared, fine: Run, coarse: Run, end: arb) -> Certifi
     losses, states, norms = [], [], []
     with flint.ctx.workprec(max(fine.bits, coarse.bits)):
         most = int(fine.settings.digits) + 10
-        for x in points:
-            a, b = fine.at(x), coarse.at(x)
+        for a, b in zip(fine.at(points), coarse.at(points), strict=True):
             states.append([agreement(p, q, most) for p, q in zip(a, b, strict=True)])
             size = max(abs(p) for p in a)
             gap = max(abs(p - q).mid() for p, q in zip(a, b, strict=True))

@@ -142,16 +142,17 @@ class PreciseFlow:
     def gradient_norm(self) -> Array:
         """‖∇L‖ at `t`, shape (m,)."""
         with flint.ctx.workprec(self.run.bits):
-            return self._numbers([self._norm(x) for x in self._points])
+            states = zip(self._points, self._at(self._points), strict=True)
+            return self._numbers([self._norm(x, y) for x, y in states])
 
     @property
     def local_slope(self) -> Array:
         """d ln L / d ln t = −t ‖∇L‖²/L at `t`, shape (m,), exact; nan where L is zero."""
         with flint.ctx.workprec(self.run.bits):
             values = []
-            for x in self._points:
-                loss = self._loss(self.run.at(x))
-                slope = -time(x) * self._norm(x) ** 2 / loss if loss != 0 else arb.nan()
+            for x, y in zip(self._points, self._at(self._points), strict=True):
+                loss = self._loss(y)
+                slope = -time(x) * self._norm(x, y) ** 2 / loss if loss != 0 else arb.nan()
                 values.append(slope.mid())
             return self._numbers(values)
 
@@ -160,9 +161,9 @@ class PreciseFlow:
             raise AttributeError("a VectorField has no loss")
         return self.ready.system.loss(y)
 
-    def _norm(self, x: arb) -> arb:
-        """‖∇L‖ at ln(1 + t) = x, every student counted."""
-        velocity = self.ready.weights(self.ready.system.field(time(x), self.run.at(x)))
+    def _norm(self, x: arb, y: list[arb]) -> arb:
+        """‖∇L‖ in the state y at ln(1 + t) = x, every student counted."""
+        velocity = self.ready.weights(self.ready.system.field(time(x), y))
         return sum((v * v for v in velocity.ravel()), arb(0)).sqrt().mid()
 
     def hessian(self, t: Any) -> Array:
@@ -279,21 +280,30 @@ class PreciseFlow:
                 raise ValueError(f"t: must lie in [0, {end:.6g}], where the run has been")
             return [min(x, last) for x in points]
 
+    def _at(self, points: list[arb]) -> list[list[arb]]:
+        """States of the system, at points in any order."""
+        order = sorted(range(len(points)), key=lambda i: points[i])
+        rows = self.run.at([points[i] for i in order])
+        states: list[list[arb]] = [[]] * len(points)
+        for i, row in zip(order, rows, strict=True):
+            states[i] = row
+        return states
+
     def _states(self, points: list[arb]) -> Array:
         with flint.ctx.workprec(self.run.bits):
-            rows = [self.ready.weights(self.run.at(x)).ravel() for x in points]
+            rows = [self.ready.weights(y).ravel() for y in self._at(points)]
         flat = [x for row in rows for x in row]
         return self._numbers(flat).reshape(len(points), *self._shape)
 
     def _losses(self, points: list[arb]) -> Array:
         with flint.ctx.workprec(self.run.bits):
-            return self._numbers([self._loss(self.run.at(x)) for x in points])
+            return self._numbers([self._loss(y) for y in self._at(points)])
 
     def _gradients(self, points: list[arb]) -> Array:
         with flint.ctx.workprec(self.run.bits):
             flat = []
-            for x in points:
-                velocity = self.ready.system.field(time(x), self.run.at(x))
+            for x, y in zip(points, self._at(points), strict=True):
+                velocity = self.ready.system.field(time(x), y)
                 flat += [-v for v in self.ready.weights(velocity).ravel()]
         return self._numbers(flat).reshape(len(points), *self._shape)
 

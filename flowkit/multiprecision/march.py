@@ -6,6 +6,7 @@ import time as clock
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import ceil, inf, log2
 
 import flint
@@ -93,18 +94,21 @@ class Run:
     def last(self) -> Row:
         return self.pieces[-1].values.tolist()[-1] if self.pieces else self.start
 
-    def at(self, x: arb) -> Row:
-        """y(x)."""
-        if not self.pieces:
-            return self.start
-        ends = [float(piece.end) for piece in self.pieces]
-        first = min(bisect_left(ends, float(x)), len(ends) - 1)
-        while first > 0 and x < self.pieces[first].x:
-            first -= 1
-        while first < len(ends) - 1 and x > self.pieces[first].end:
-            first += 1
+    def at(self, points: list[arb]) -> list[Row]:
+        """y at increasing x; beyond the end, where the last polynomial leads."""
+        rows: list[Row] = []
         with flint.ctx.workprec(self.bits):
-            return self.pieces[first].at([x]).tolist()[0]
+            for piece, inside in groupby(points, self._piece):
+                here = list(inside)
+                rows += [self.start] * len(here) if piece is None else piece.at(here).tolist()
+        return rows
+
+    def _piece(self, x: arb) -> Piece | None:
+        """The step that x lies in."""
+        if not self.pieces:
+            return None
+        first = bisect_left(self.pieces, x, key=lambda piece: piece.end)
+        return self.pieces[min(first, len(self.pieces) - 1)]
 
 
 Guess = Callable[[list[arb]], arb_mat]

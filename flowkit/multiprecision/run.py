@@ -72,7 +72,7 @@ def _go(flow: PreciseFlow, certify: bool, limits: Limits, checkpoint: Any, progr
         end = log_time(ball(flow.t_max))
     limits.reporter = _reporter(flow.ready, float(flow.t_max), progress)
     limits.saver = _saver(flow, checkpoint)
-    flow.run = first_run(flow.ready, flow.digits_asked + 1, end, limits, flow.run_or_none)
+    flow.run = first_run(flow.ready, flow.digits_asked, end, limits, flow.run_or_none)
     if certify and flow.run.pieces and flow.run.status != "interrupted":
         flow.run, flow.certificate = certified(flow.ready, flow.run, flow.digits_asked, limits)
     elif certify and flow.run.status == "interrupted":

@@ -89,7 +89,7 @@ class Basis:
 
     def of(self, jacobian: arb_mat) -> Array:
         """V⁻¹ J V in doubles."""
-        return doubles((self.inverse * jacobian * self.columns).mid())
+        return doubles(((self.inverse * jacobian.mid()).mid() * self.columns).mid())
 
 
 def _diagonal(powers: list[int]) -> arb_mat:
@@ -231,8 +231,8 @@ class Stages:
         """One Newton iteration and the size of the change."""
         rows = [self.field.field(x, y) for x, y in zip(self.x, values.tolist(), strict=True)]
         self.evaluations += len(rows)
-        residual = self.table.D * (values - self.start) - arb_mat(rows) * self.h
-        inner = (residual * self.basis.inverse.transpose()).mid()
+        residual = self.table.D * (values - self.start).mid() - arb_mat(rows) * self.h
+        inner = (residual.mid() * self.basis.inverse.transpose()).mid()
         power = magnitude(inner)
         if power is None:
             return values, 0.0
