@@ -112,7 +112,7 @@ def exact(expression: Any, name: str, symbols: Sequence[sp.Symbol]) -> sp.Expr:
         expr = sp.sympify(expression)
     except (sp.SympifyError, TypeError, AttributeError) as problem:
         raise ValueError(f"{name}: not a SymPy expression ({problem})") from None
-    if not isinstance(expr, sp.Expr):
+    if not isinstance(expr, sp.Expr) or getattr(expr, "is_Matrix", False):
         raise ValueError(f"{name}: expected a scalar, got {type(expr).__name__}")
     if expr.has(sp.I, sp.nan, sp.zoo, sp.oo, -sp.oo):
         raise ValueError(f"{name}: is not real and finite: {expr}")

@@ -308,11 +308,9 @@ class PreciseFlow:
         return self._numbers(flat).reshape(len(points), *self._shape)
 
     def _numbers(self, values: list[arb]) -> Array:
-        """As mpmath numbers, or doubles if no precision was asked for."""
-        if self.precision is None:
-            return np.array([to_float(x) for x in values], dtype=float)
-        with flint.ctx.workprec(ceil((self.precision + SPARE) * 3.33)):
-            return self._wrapped([to_mpf(+x) for x in values])
+        """As mpmath numbers of all their bits, or doubles if no precision was asked for."""
+        convert = to_float if self.precision is None else to_mpf
+        return self._wrapped([convert(x) for x in values])
 
     def _wrapped(self, values: list[Any]) -> Array:
         result = np.empty(len(values), dtype=float if self.precision is None else object)

@@ -26,6 +26,7 @@ MAX_STEPS = 20_000
 TINY = 1e-280
 # Bits by which a component, or what is left of a loss, may fall below the largest component.
 SMALLEST, LOWEST = 600, 900
+SHORTEST = 1e-14  # a step, relative to x: shorter ones are taken as a singularity
 SAFETY, SHRINK, GROW = 0.9, 0.3, 4.0
 FAR = 1e-6  # a guess that is off by more makes Newton's method slow
 
@@ -154,7 +155,7 @@ class March:
             if clock.monotonic() - began > self.max_seconds:
                 return self._stop("time limit", f"{self.max_seconds:g} s are used up")
             with flint.ctx.workprec(run.bits), np.errstate(all="ignore"):
-                if float(h) < 2.0 ** (-settings.base / 2):
+                if float(h) < max(2.0 ** (-settings.base / 2), SHORTEST * float(run.end)):
                     return self._stop(*self._diagnosis())
                 try:
                     basis, h = self._step(basis, h)
@@ -202,7 +203,7 @@ class March:
             h = (self.end - x).mid()
         basis, scale = self._frame(x, y, basis)
         # Doubles of what is left after cancellation: the digits of the tolerance are not needed.
-        low = bits - settings.base + JACOBIAN_BITS
+        low = bits - settings.base + JACOBIAN_BITS if self.system.gradient_flow else bits
         stages = Stages(self.field, table, x, h, y, basis, self.guess is not None, low)
         tolerance = 10.0**-settings.digits
         values = self._solved(stages, scale, tolerance / 30)
@@ -251,7 +252,8 @@ class March:
         if not self.system.gradient_flow:
             values, speeds = (np.abs(doubles(arb_mat([v])))[0] for v in (y, speed))
             floor = size * 2.0 ** -min(lost, SMALLEST)
-            units = np.maximum(np.maximum(values, speeds), floor)
+            units = np.maximum(values, speeds)
+            units = np.where(units > 0, np.maximum(units, floor), size)
             basis = basis.follow(jacobian, units)
             self._raise_precision(_rounding(basis, jacobian, values) / units)
             return basis, ComponentScale(floor)

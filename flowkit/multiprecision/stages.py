@@ -27,6 +27,8 @@ Row = list[arb]
 
 ITERATIONS = 30
 REFRESHES = 5  # Jacobians per step
+STALLS = 4  # iterations of a step that may gain nothing
+ASTRAY = 1e6  # an iterate so many times larger than anything expected leads nowhere
 STALE = 1e-3  # a contraction worse than this asks for a new Jacobian
 FEWEST = 8  # stages at which the Jacobian is evaluated
 
@@ -212,12 +214,16 @@ class Stages:
         StepError
             No convergence, or a field that is not finite.
         """
-        values, refreshes, before = guess, 1, np.inf
+        values, refreshes, stalls, before = guess, 1, 0, np.inf
+        bound = ASTRAY * max(np.abs(doubles(matrix)).max() for matrix in (guess, self.start))
+        bound = max(bound, ASTRAY * self._rise())
         self.factors = self._factorised(values)
         for _ in range(ITERATIONS):
             values, size = self._improved(values, scale)
             self.surprise = self.surprise or size
-            if not np.isfinite(size) or size > 1e3 * before:
+            astray = np.abs(doubles(values)).max() > bound
+            stalls += size > 0.3 * before
+            if not np.isfinite(size) or size > 1e3 * before or astray or stalls > STALLS:
                 break
             gain = min(1.0, size / before) if before < np.inf else 1.0
             if size * gain <= tolerance:
@@ -226,6 +232,11 @@ class Stages:
                 self.factors, refreshes = self._factorised(values), refreshes + 1
             before = size
         raise StepError("the stage equations did not converge")
+
+    def _rise(self) -> float:
+        """How far the field at the beginning of the step would lead."""
+        first = arb_mat([self.field.field(self.x[0], self.start.tolist()[0])]) * self.h
+        return float(np.abs(doubles(first.mid())).max())
 
     def _improved(self, values: arb_mat, scale: Measure) -> tuple[arb_mat, float]:
         """One Newton iteration and the size of the change."""
