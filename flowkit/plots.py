@@ -76,7 +76,7 @@ def plot_precise(flow: Any, ax: Any = None) -> Any:
             beside.grid(False)
             beside.step(t, flow.loss_digits[seen], where="mid", color="C1", linewidth=1)
             beside.set_ylabel("certified digits of L", color="C1")
-            beside.set_ylim(bottom=0)
+            beside.set_ylim(0, 1.2 * max(1, flow.loss_digits[seen].max()))
     return ax
 
 
