@@ -8,8 +8,16 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import Boolean
+
+from symbolic.lower import FUNCTIONS
+from symbolic.special import NAMED
 
 ROUGH = (sp.Derivative, sp.DiracDelta, sp.Heaviside, sp.sign, sp.Subs)
+KNOWN = (sp.Add, sp.Mul, sp.Pow, sp.Symbol, sp.Rational, sp.Float, type(sp.pi), type(sp.E), sp.atan2)
+CASES = (sp.Piecewise, ExprCondPair, Relational, Boolean)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,10 @@ class FieldExpressions:
 def loss_expressions(expression: Any, variables: Any) -> LossExpressions:
     """Check a scalar of the variables; floats become the exact doubles that they are."""
     symbols = checked_variables(variables)
-    return LossExpressions(symbols, exact(expression, "expression", symbols))
+    loss = exact(expression, "expression", symbols)
+    if loss.has(sp.Piecewise):
+        raise ValueError("expression: not differentiable: it holds a Piecewise")
+    return LossExpressions(symbols, loss)
 
 
 def field_expressions(expressions: Any, variables: Any, time: Any = None) -> FieldExpressions:
@@ -97,7 +108,10 @@ def field_expressions(expressions: Any, variables: Any, time: Any = None) -> Fie
 
 def checked_variables(variables: Any) -> tuple[sp.Symbol, ...]:
     """Different symbols, at least one."""
-    listed = (variables,) if isinstance(variables, sp.Symbol) else tuple(variables)
+    try:
+        listed = (variables,) if isinstance(variables, sp.Symbol) else tuple(variables)
+    except TypeError:
+        raise ValueError(f"variables: expected SymPy symbols, got {variables!r}") from None
     wrong = [x for x in listed if not isinstance(x, sp.Symbol)]
     if wrong or not listed:
         raise ValueError(f"variables: expected SymPy symbols, got {wrong[0] if wrong else '()'!r}")
@@ -109,9 +123,9 @@ def checked_variables(variables: Any) -> tuple[sp.Symbol, ...]:
 def exact(expression: Any, name: str, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     """A real scalar of the symbols in which every float is the rational that it is."""
     try:
-        expr = sp.sympify(expression)
-    except (sp.SympifyError, TypeError, AttributeError) as problem:
-        raise ValueError(f"{name}: not a SymPy expression ({problem})") from None
+        expr = sp.sympify(expression, strict=True)
+    except (sp.SympifyError, TypeError, AttributeError):
+        raise ValueError(f"{name}: not a SymPy expression: {expression!r}") from None
     if not isinstance(expr, sp.Expr) or getattr(expr, "is_Matrix", False):
         raise ValueError(f"{name}: expected a scalar, got {type(expr).__name__}")
     if expr.has(sp.I, sp.nan, sp.zoo, sp.oo, -sp.oo):
@@ -119,7 +133,18 @@ def exact(expression: Any, name: str, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     unknown = sorted(map(str, expr.free_symbols - set(symbols)))
     if unknown:
         raise ValueError(f"{name}: depends on {', '.join(unknown)}, not among the variables")
+    for part in sp.preorder_traversal(expr):
+        if not _known(part):
+            raise ValueError(f"{name}: holds {part}, which has no exact evaluation")
+        if isinstance(part, sp.Piecewise) and part.args[-1].cond is not sp.true:
+            raise ValueError(f"{name}: holds a Piecewise without a last branch for all else")
     return expr.replace(lambda e: isinstance(e, sp.Float), rational)
+
+
+def _known(part: sp.Basic) -> bool:
+    """Whether all arithmetics can evaluate it."""
+    function = isinstance(part, sp.Function) and part.func.__name__ in FUNCTIONS
+    return function or isinstance(part, KNOWN + CASES + NAMED)
 
 
 def rational(x: sp.Float) -> sp.Rational:

@@ -58,7 +58,7 @@ class ExactPrinter(PythonCodePrinter):
             return f"power({self._print(base)}, {int(exponent)})"
         if (2 * exponent).is_Integer:
             return f"power(sqrt({self._print(base)}), {int(2 * exponent)})"
-        return f"({self._print(base)})**({self._print(exponent)})"
+        return f"raised({self._print(base)}, {self._print(exponent)})"
 
 
 # The parent knows these by names of the math module.
@@ -97,7 +97,11 @@ def lower(
         raise ValueError(f"arithmetic: must be one of {ARITHMETICS}, got {arithmetic!r}")
     printer = ExactPrinter({"fully_qualified_modules": False, "allow_unknown_functions": True})
     modules = _mpmath_names(context) if arithmetic == "mpmath" else _arb_names()
-    return sp.lambdify(arguments, list(expressions), [modules], printer=printer, cse=True)
+    # Symbols may bear any name, that of a function too.
+    inner = [sp.Dummy() for _ in arguments]
+    renamed = dict(zip(arguments, inner, strict=True))
+    forms = [sp.sympify(expr).xreplace(renamed) for expr in expressions]
+    return sp.lambdify(inner, forms, [modules], printer=printer, cse=True)
 
 
 def _mpmath_names(context: Any) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def _mpmath_names(context: Any) -> dict[str, Any]:
         raise ValueError("context: lowering to mpmath needs an mpmath context of its own")
     names = {name: getattr(context, theirs) for name, (theirs, _) in FUNCTIONS.items()}
     names |= {name: getattr(context, name) for name in ("sqrt", "atan2")}
-    names["power"] = lambda x, n: x**n
+    names["power"] = names["raised"] = lambda x, n: context.convert(x) ** n
     names["rational"] = lambda p, q: context.mpf(p) / q
     names["pi"] = lambda: +context.pi
     return names | {f.__name__: mpmath_function(f, context) for f in NAMED}
@@ -114,13 +118,18 @@ def _mpmath_names(context: Any) -> dict[str, Any]:
 def _arb_names() -> dict[str, Any]:
     import flint
 
+    def of_balls(method: Any) -> Any:
+        # python-flint does not check what its unbound methods are given: constants are integers.
+        return lambda *values: method(*map(flint.arb, values))
+
     names: dict[str, Any] = {
-        name: getattr(flint.arb, theirs) for name, (_, theirs) in FUNCTIONS.items()
+        name: of_balls(getattr(flint.arb, theirs)) for name, (_, theirs) in FUNCTIONS.items()
     }
     names |= {
         "power": _power,
-        "sqrt": flint.arb.sqrt,
-        "atan2": flint.arb.atan2,
+        "raised": lambda x, y: flint.arb(x) ** flint.arb(y),
+        "sqrt": of_balls(flint.arb.sqrt),
+        "atan2": of_balls(flint.arb.atan2),
         "rational": lambda p, q: flint.arb(p) / q,
         "pi": flint.arb.pi,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import lcm
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
+LARGEST = 5000  # decimal exponent
 
 
 def rational(x: Any) -> Fraction:
@@ -20,12 +21,21 @@ def rational(x: Any) -> Fraction:
     ValueError, TypeError, OverflowError
         Not a finite real rational number.
     """
+    if isinstance(x, str) and "/" not in x:
+        try:
+            x = Decimal(x)
+        except InvalidOperation:
+            raise ValueError(f"not a number: {x!r}") from None
+    if isinstance(x, Decimal) and x.is_finite() and abs(x.adjusted()) > LARGEST:
+        raise ValueError(f"outside 1e±{LARGEST}")
     if isinstance(x, float | str | Decimal | Fraction | int):
         return Fraction(x)
     if hasattr(x, "_mpf_"):
         sign, mantissa, exponent, _ = x._mpf_
         if not mantissa and exponent:
             raise ValueError("not finite")
+        if abs(exponent) > 4 * LARGEST:
+            raise ValueError(f"outside 1e±{LARGEST}")
         value = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
         return -value if sign else value
     if isinstance(x, np.integer):

@@ -132,7 +132,7 @@ def checked_matrix(values: Any, name: str, exact: bool = False) -> Array:
         finite = np.isfinite(array.astype(float)).all()
         if exact and finite:
             array = rationals(array)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError):
         raise ValueError(f"{name}: expected an array of real numbers") from None
     if array.ndim == 1 and name == "teacher":
         array = array[None, :]

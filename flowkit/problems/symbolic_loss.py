@@ -113,7 +113,7 @@ def checked_point(x: Any, name: str, size: int) -> Array:
     """A vector of `size` exact rationals."""
     try:
         point = rationals(np.atleast_1d(np.asarray(x, dtype=object)))
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError):
         raise ValueError(f"{name}: expected {size} finite real numbers") from None
     if point.shape != (size,):
         raise ValueError(f"{name}: expected shape ({size},), got {np.shape(x)}")
