@@ -31,6 +31,10 @@ class GradientScale:
             reach = field / np.sqrt((jacobian**2).sum(axis=0))
         return cls(np.minimum(size, reach))
 
+    @property
+    def directions(self) -> Array:
+        return self.units
+
     def measure(self, inner: Array, outer: arb_mat, power: int, values: arb_mat) -> float:
         with np.errstate(over="ignore"):
             return float(np.ldexp(np.abs(inner / self.units).max(), power))
@@ -48,6 +52,10 @@ class ComponentScale:
     """
 
     floor: float
+
+    @property
+    def directions(self) -> None:
+        return None
 
     def units(self, values: arb_mat) -> Array:
         """Sizes of the components, from stage values."""

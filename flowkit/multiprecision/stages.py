@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import flint
 import numpy as np
 from flint import arb, arb_mat
-from scipy.linalg.lapack import dgetrf, dgetrs
 
+from flowkit.multiprecision.inner import StageSystem
 from flowkit.multiprecision.tableau import Tableau
 
 Array = np.ndarray
@@ -41,8 +41,16 @@ class Field(Protocol):
 
 
 class Measure(Protocol):
-    """What counts as a change of size 1."""
+    """What counts as a change of size 1.
 
+    Attributes
+    ----------
+    directions : ndarray, shape (N,), or None
+        The same in each direction of a basis in which the Jacobian is nearly diagonal.
+    """
+
+    @property
+    def directions(self) -> Array | None: ...
     def measure(self, inner: Array, outer: arb_mat, power: int, values: arb_mat) -> float: ...
 
 
@@ -202,7 +210,7 @@ class Stages:
         self.start = arb_mat([y] * len(self.x))
         self.evaluations = 0
         self.surprise = 0.0  # size of the first change: how far off the guess was
-        self.factors: Any = None
+        self.linear: Any = None
 
     def solve(self, guess: arb_mat, scale: Measure, tolerance: float) -> arb_mat:
         """Stage values with an error below `tolerance` in the units of `scale`.
@@ -213,7 +221,7 @@ class Stages:
             No convergence, or a field that is not finite.
         """
         values, refreshes, before = guess, 1, np.inf
-        self.factors = self._factorised(values)
+        self.linear = self._linearised(values, scale)
         for _ in range(ITERATIONS):
             values, size = self._improved(values, scale)
             self.surprise = self.surprise or size
@@ -223,7 +231,7 @@ class Stages:
             if size * gain <= tolerance:
                 return values
             if gain > STALE and (before < np.inf or size > 1e-6) and refreshes < REFRESHES:
-                self.factors, refreshes = self._factorised(values), refreshes + 1
+                self.linear, refreshes = self._linearised(values, scale), refreshes + 1
             before = size
         raise StepError("the stage equations did not converge")
 
@@ -236,37 +244,32 @@ class Stages:
         power = magnitude(inner)
         if power is None:
             return values, 0.0
-        row_scale, lu, pivots = self.factors
-        right = doubles(inner, -power).ravel() * row_scale
-        change = -dgetrs(lu, pivots, right, trans=1)[0].reshape(len(rows), -1)
-        if not np.isfinite(change).all():
-            raise StepError("the linear system is singular")
+        change = -self._solved(doubles(inner, -power))
         outer = arb_mat(*change.shape, change.ravel().tolist()) * self.basis.columns.transpose()
         moved = (values + outer * arb(2) ** power).mid()
         return moved, scale.measure(change, outer, power, moved)
 
-    def _factorised(self, values: arb_mat) -> tuple[Array, Array, Array]:
-        """Row scaling and LU factors of D ⊗ I − h J."""
+    def _solved(self, right: Array) -> Array:
+        try:
+            change = self.linear.solve(right)
+        except np.linalg.LinAlgError as problem:
+            raise StepError(str(problem)) from None
+        if not np.isfinite(change).all():
+            raise StepError("the linear system is singular")
+        return change
+
+    def _linearised(self, values: arb_mat, scale: Measure) -> StageSystem:
+        """D ⊗ I − h J at the stage values."""
         rows = values.tolist()
         with flint.ctx.workprec(self.jacobian_bits):
             some = [
                 self.basis.of(self.field.jacobian(self.x[k], rows[k]) * self.h)
                 for k in self.nodes.picked
             ]
-        jacobians = np.einsum("km,mij->kij", self.nodes.spread, np.array(some))
-        s, size = len(rows), jacobians.shape[1]
-        matrix = np.zeros((s, size, s, size))
-        for i in range(size):
-            matrix[:, i, :, i] = self.nodes.D
-        for k in range(s):
-            matrix[k, :, k, :] -= jacobians[k]
-        square = matrix.reshape(s * size, s * size)
-        if not np.isfinite(square).all():
+        jacobians = np.tensordot(self.nodes.spread, np.array(some), 1)
+        if not np.isfinite(jacobians).all():
             raise StepError("the Jacobian is not finite")
-        row_scale = 1 / np.abs(square).max(axis=1)
-        square *= row_scale[:, None]
-        # The transpose is what LAPACK can overwrite without a copy.
-        lu, pivots, failed = dgetrf(square.T, overwrite_a=1)
-        if failed:
-            raise StepError("the linear system is singular")
-        return row_scale, lu, pivots
+        try:
+            return StageSystem(self.nodes.D, jacobians, scale.directions)
+        except np.linalg.LinAlgError:
+            return StageSystem(self.nodes.D, jacobians)
