@@ -171,7 +171,9 @@ def resume(
         from flowkit.flows.run import go_on
 
         return go_on(saved, t_max, max_steps, max_seconds, checkpoint, progress)
+    from flowkit.flows.costs import checked_count, checked_seconds
     from flowkit.multiprecision.certify import Limits
     from flowkit.multiprecision.run import go_on as precisely
 
-    return precisely(saved, t_max, Limits(max_steps, max_seconds), checkpoint, progress)
+    limits = Limits(checked_count(max_steps), checked_seconds(max_seconds))
+    return precisely(saved, t_max, limits, checkpoint, progress)

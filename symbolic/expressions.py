@@ -16,7 +16,8 @@ from symbolic.lower import FUNCTIONS
 from symbolic.special import NAMED
 
 ROUGH = (sp.Derivative, sp.DiracDelta, sp.Heaviside, sp.sign, sp.Subs)
-KNOWN = (sp.Add, sp.Mul, sp.Pow, sp.Symbol, sp.Rational, sp.Float, type(sp.pi), type(sp.E), sp.atan2)
+ATOMS = (sp.Symbol, sp.Rational, sp.Float, type(sp.pi), type(sp.E))
+KNOWN = (*ATOMS, sp.Add, sp.Mul, sp.Pow, sp.atan2)
 CASES = (sp.Piecewise, ExprCondPair, Relational, Boolean)
 
 

@@ -70,7 +70,7 @@ def fixed_steps(problem, y0, end, stages, steps):
     for k in range(steps):
         x = (h * k).mid()
         run = Stages(ready.system, tableau(stages, BITS), x, h, y, Basis.standard(len(y)))
-        values = run.solve(arb_mat([y] * stages), ComponentScale(1e-30), 1e-70)
+        values = run.solve(arb_mat([y] * stages), ComponentScale(1e-30, 0), 1e-70)
         y = values.tolist()[-1]
     return y
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.flows.costs import checked_count, checked_seconds
 from flowkit.flows.flow import Flow
 from flowkit.flows.march import Limits
 from flowkit.flows.path import Path
@@ -52,7 +53,7 @@ def integrate(
     times = None if t_eval is None else checked_times(t_eval, t_max)
     setting = prepared(problem, w0, t_max, rtol, checked_method(method))
     stops = _stops(setting, events, stop_loss, stop_gradient)
-    limits = Limits(_count(max_steps), _patience(max_seconds), stops)
+    limits = Limits(checked_count(max_steps), checked_seconds(max_seconds), stops)
     return _run(setting, setting.path(rtol), limits, times, checkpoint, progress)
 
 
@@ -70,7 +71,7 @@ def go_on(
         setting.t_max = positive(t_max, "t_max")
         if setting.t_max < path.end:
             raise ValueError(f"t_max: the saved run has already reached {path.end:.6g}")
-    limits = Limits(_count(max_steps), _patience(max_seconds))
+    limits = Limits(checked_count(max_steps), checked_seconds(max_seconds))
     return _run(setting, path, limits, None, checkpoint, progress)
 
 
@@ -119,19 +120,3 @@ def _stops(
     if stop_gradient is not None:
         stops.append(gradient_stop(positive(stop_gradient, "stop_gradient") / setting.unit))
     return stops
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"max_steps: must be a positive integer, got {value!r}")
-    return int(value)
-
-
-def _patience(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"max_seconds: expected a number, got {value!r}") from None
-    if not seconds > 0:
-        raise ValueError(f"max_seconds: must be positive, got {value}")
-    return seconds

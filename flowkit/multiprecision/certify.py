@@ -1,9 +1,9 @@
-"""Two runs of one flow, and the digits on which they agree."""
+"""Two runs of one flow, and how far they are apart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, log2
 from typing import Any
 
@@ -11,43 +11,16 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.multiprecision.agreement import Agreement, Certificate, decade
+from flowkit.multiprecision.log_time import time
 from flowkit.multiprecision.march import MAX_STEPS, March, Report, Run, Settings
 from flowkit.multiprecision.prepare import Prepared
 
 Array = np.ndarray
 ROUNDS = 3  # runs beyond the second, if digits are missing
 MORE_STAGES, MORE_DIGITS = 4, 3.0
+SLOWER, PATIENCE = 5, 10.0  # what a check may take: times the run, and seconds
 ROOM = 400  # bits for losses that fall exponentially
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Digits on which two runs agree, where the steps of the finer one end.
-
-    Attributes
-    ----------
-    x : ndarray, shape (k,)
-        ln(1 + t), increasing.
-    loss : ndarray of int, shape (k,), or None
-    state : ndarray of int, shape (k, N)
-        Of each component, relative to its own size.
-    norm : ndarray of int, shape (k,)
-        Of the largest component.
-    """
-
-    x: Array
-    loss: Array | None
-    state: Array
-    norm: Array
-
-    def at(self, x: Array, digits: Array) -> Array:
-        """The fewer digits of the two neighbours among `x`; none beyond the last."""
-        right = np.clip(np.searchsorted(self.x, x), 0, len(self.x) - 1)
-        left = np.maximum(right - 1, 0)
-        found = np.minimum(digits[left], digits[right])
-        beyond = x > self.x[-1] * (1 + 1e-15)
-        found[beyond] = 0
-        return found
 
 
 def stages_for(digits: float) -> int:
@@ -62,7 +35,7 @@ def stages_for(digits: float) -> int:
 def settings_for(digits: float, end: arb) -> Settings:
     """Stages and precision for a tolerance of so many digits, up to x = end."""
     base = Settings(stages_for(digits), digits, 0)
-    cap = base.base + ceil(3 * float(end) * log2(2.72)) + ceil(digits * log2(10)) + ROOM
+    cap = base.base + ceil(4 * float(end) * log2(2.72)) + ceil(digits * log2(10)) + ROOM
     return Settings(base.stages, digits, cap)
 
 
@@ -96,16 +69,21 @@ def certified(
         finer = settings_for(wanted, run.end)
         if finer.stages - run.settings.stages < MORE_STAGES:
             finer = Settings(run.settings.stages + MORE_STAGES, wanted, finer.cap)
-        check = _marched(prepared, Run(finer, prepared.start), run.end, limits, run, "check")
+        patience = min(limits.max_seconds, SLOWER * run.seconds + PATIENCE)
+        allowed = replace(limits, max_seconds=patience)
+        check = _marched(prepared, Run(finer, prepared.start), run.end, allowed, run, "check")
         if check.status != "finished":
             # The finer run did not come as far: it confirms the other one up to where it came.
             if check.status in ("interrupted", "time limit", "step limit"):
                 run.status, run.message = check.status, f"{check.message} (while checking)"
+            else:
+                where = float(time(check.end))
+                run.message += f"; the check came to t = {where:.6g}, beyond no digit is certain"
             return run, certificate(prepared, run, check, check.end)
         check.status, check.message = run.status, run.message
         found = certificate(prepared, check, run, run.end)
-        missing = _missing(found, digits, min(run.floored, check.floored))
-        run = check
+        floored = min(run.floored, check.floored)
+        run, missing = check, _missing(found, digits, floored)
         # Close to a singularity digits are missing, however small the tolerance.
         if missing <= 0 or run.status != "finished":
             break
@@ -113,11 +91,15 @@ def certified(
     return run, found
 
 
-def _missing(found: Certificate, digits: float, floored: float) -> float:
-    """Digits that are still to be gained where they can be."""
-    agreed = found.norm if found.loss is None else found.loss
-    within = agreed[found.x < floored]
-    return digits - float(within.min(initial=10**6))
+def _missing(found: Certificate, digits: float, end: float) -> float:
+    """Digits that are still to be gained before x = end, where the loss is not lost."""
+    with np.errstate(invalid="ignore"):
+        if found.loss is None:
+            left = found.state.size.max(axis=1) - found.state.gap.max(axis=1)
+        else:
+            left = found.loss.size - found.loss.gap
+    left = np.where(np.isnan(left), np.inf, left)
+    return digits - float(left[found.x < end].min(initial=np.inf))
 
 
 def _marched(
@@ -149,37 +131,16 @@ def certificate(prepared: Prepared, fine: Run, coarse: Run, end: arb) -> Certifi
     """Compare two runs where the steps of the first end, up to x = end."""
     points = [arb(0), *(piece.end for piece in fine.pieces if piece.end <= end)]
     loss = getattr(prepared.system, "loss", None)
-    losses, states, norms = [], [], []
+    losses, states = [], []
     with flint.ctx.workprec(max(fine.bits, coarse.bits)):
-        most = int(fine.settings.digits) + 10
         for a, b in zip(fine.at(points), coarse.at(points), strict=True):
-            states.append([agreement(p, q, most) for p, q in zip(a, b, strict=True)])
-            size = max(abs(p) for p in a)
-            gap = max(abs(p - q).mid() for p, q in zip(a, b, strict=True))
-            norms.append(agreement(size, size + gap, most))
+            states.append([(decade(p), decade(p - q)) for p, q in zip(a, b, strict=True)])
             if loss is not None:
-                losses.append(agreement(loss(a), loss(b), most))
+                losses.append((decade(loss(a)), decade(loss(a) - loss(b))))
+    x = np.array([float(p) for p in points])
+    state, of_loss = np.array(states), np.array(losses)
     return Certificate(
-        np.array([float(x) for x in points]),
-        None if loss is None else _cautious(np.array(losses)),
-        np.array(states),
-        _cautious(np.array(norms)),
+        x,
+        None if loss is None else Agreement(of_loss[:, 0], of_loss[:, 1]),
+        Agreement(state[:, :, 0], state[:, :, 1]),
     )
-
-
-def agreement(a: arb, b: arb, most: int) -> int:
-    """Decimal digits on which two numbers agree, at most `most`."""
-    gap = abs(a - b).mid()
-    if gap == 0:
-        return most
-    size = abs(a).mid()
-    if size == 0:
-        return 0
-    digits = float((size / gap).log()) / float(np.log(10))
-    return int(min(most, max(0, np.floor(digits))))
-
-
-def _cautious(digits: Array) -> Array:
-    """Two runs may agree by accident at one time: their neighbours there speak too."""
-    padded = np.pad(digits, 1, mode="edge")
-    return np.minimum(digits, np.minimum(padded[:-2], padded[2:]) + 3)

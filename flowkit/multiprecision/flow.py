@@ -16,7 +16,7 @@ from flint import arb
 from mpmath.libmp import to_str
 
 from flowkit.flows.event import Event
-from flowkit.multiprecision.certify import Certificate
+from flowkit.multiprecision.agreement import Agreement, Certificate, decade
 from flowkit.multiprecision.log_time import log_time, time
 from flowkit.multiprecision.march import Run
 from flowkit.multiprecision.prepare import Prepared
@@ -25,6 +25,7 @@ from flowkit.problems.numbers import rational
 
 Array = np.ndarray
 SPARE = 15  # digits kept beyond those asked for
+BEYOND = 3  # digits that may be claimed beyond those asked for
 STOPS = ("blow-up", "singularity", "undefined")
 
 
@@ -69,6 +70,7 @@ class PreciseFlow:
         self.run_or_none: Run | None = None
         self.certificate: Certificate | None = None
         self.prepared_bits = 0
+        self.certify = True
 
     def refresh(self) -> None:
         """Forget what was derived from an earlier state of the run."""
@@ -179,16 +181,45 @@ class PreciseFlow:
     @property
     def loss_digits(self) -> Array | None:
         """Decimal digits of `loss` that two runs agree on, shape (m,); None without a second."""
-        return None if self.certificate is None else self._of(self.certificate.loss)
+        if self.certificate is None:
+            return None
+        return self._loss_digits(self._points)
 
     @property
     def w_digits(self) -> Array | None:
         """Digits of each number of `w`, shape (m, …); None without a second run."""
         if self.certificate is None:
             return None
-        rows = self._of(self.certificate.state)
-        assert rows is not None
-        return np.array([self._arranged(row) for row in rows]).reshape(len(rows), *self._shape)
+        known = self.ready.spread(self.certificate.state)
+        sizes = np.array([decade(x) for x in self._balls(self._points)])
+        sizes = sizes.reshape(len(self._points), -1)
+        x = self._floats(self._points)
+        return self.certificate.digits(known, x, sizes, self._most).reshape(-1, *self._shape)
+
+    def _loss_digits(self, points: list[arb]) -> Array:
+        assert self.certificate is not None and self.certificate.loss is not None
+        with flint.ctx.workprec(self.run.bits):
+            sizes = np.array([decade(self._loss(y)) for y in self._at(points)])
+        return self.certificate.digits(
+            self.certificate.loss, self._floats(points), sizes, self._most
+        )
+
+    def _state_digits(self, points: list[arb]) -> Array:
+        """Digits of the largest component."""
+        assert self.certificate is not None
+        known = self.certificate.state
+        largest = Agreement(known.size.max(axis=1), known.gap.max(axis=1))
+        sizes = np.array([max(map(decade, row)) for row in self._at(points)])
+        return self.certificate.digits(largest, self._floats(points), sizes, self._most)
+
+    @property
+    def _most(self) -> int:
+        """No more digits are claimed, whatever two runs agree on."""
+        return 15 if self.precision is None else ceil(self.digits_asked) + BEYOND
+
+    @staticmethod
+    def _floats(points: list[arb]) -> Array:
+        return np.array([float(x) for x in points])
 
     @property
     def loss_error(self) -> Array:
@@ -198,26 +229,9 @@ class PreciseFlow:
             return np.full(len(self._points), np.nan)
         return np.where(digits > 0, 10.0 ** -np.minimum(digits, 300).astype(float), np.inf)
 
-    def _of(self, digits: Array | None) -> Array | None:
-        if digits is None or self.certificate is None:
-            return None
-        found = self.certificate.at(np.array([float(x) for x in self._points]), digits)
-        return np.minimum(found, ceil(self.digits_asked) + SPARE - 3)
-
     @property
     def _shape(self) -> tuple[int, ...]:
         return self.ready.shape
-
-    def _arranged(self, row: Array) -> Array:
-        """Digits of the state's components as those of w."""
-        if len(self._shape) == 1:
-            return row
-        if self.ready.frame is not None:
-            width = row.size // (max(self.ready.members) + 1)
-            least = row.reshape(-1, width).min(axis=1)
-            return np.repeat(least[self.ready.members], self._shape[1])
-        width = self._shape[1]
-        return np.concatenate([row[m * width : (m + 1) * width] for m in self.ready.members])
 
     @property
     def events(self) -> list[Event]:
@@ -261,15 +275,15 @@ class PreciseFlow:
         """Certified digits of L at time t (of the largest component if there is no loss)."""
         if self.certificate is None:
             return None
-        points = np.array([float(x) for x in self._inside(t)])
-        known = self.certificate.norm if self.certificate.loss is None else self.certificate.loss
-        found = self.certificate.at(points, known)
+        points = self._inside(t)
+        of_loss = self.certificate.loss is not None
+        found = self._loss_digits(points) if of_loss else self._state_digits(points)
         return int(found[0]) if np.ndim(t) == 0 else found
 
     def _inside(self, t: Any) -> list[arb]:
         try:
             times = [rational(x) for x in np.atleast_1d(np.asarray(t, dtype=object)).ravel()]
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, ArithmeticError):
             raise ValueError("t: expected a number or an array of numbers") from None
         with flint.ctx.workprec(self.bits):
             points = [log_time(ball(x)) for x in times]
@@ -289,11 +303,14 @@ class PreciseFlow:
             states[i] = row
         return states
 
-    def _states(self, points: list[arb]) -> Array:
+    def _balls(self, points: list[arb]) -> list[arb]:
+        """All numbers of w, one after the other."""
         with flint.ctx.workprec(self.run.bits):
             rows = [self.ready.weights(y).ravel() for y in self._at(points)]
-        flat = [x for row in rows for x in row]
-        return self._numbers(flat).reshape(len(points), *self._shape)
+        return [x for row in rows for x in row]
+
+    def _states(self, points: list[arb]) -> Array:
+        return self._numbers(self._balls(points)).reshape(len(points), *self._shape)
 
     def _losses(self, points: list[arb]) -> Array:
         with flint.ctx.workprec(self.run.bits):
@@ -363,19 +380,20 @@ class PreciseFlow:
         """How many digits are certain, in words."""
         if self.certificate is None:
             return "not certified: one run only"
-        losses = self.certificate.loss
-        digits = self._of(self.certificate.norm if losses is None else losses)
-        assert digits is not None
-        what = "state" if losses is None else "loss"
+        if not self._points:
+            return "no time of t_eval was reached"
+        of_loss = self.certificate.loss is not None
+        digits = (self._loss_digits if of_loss else self._state_digits)(self._points)
+        what = "loss" if of_loss else "state"
         return f"digits of the {what} on which two runs agree: {digits.min()} … {digits.max()}"
 
     def _summary(self) -> dict[str, str]:
         rows = {
             "problem": repr(self.problem),
-            "time": f"0 … {float(self.t[-1]):.6g}",
+            "time": f"0 … {float(time(self.run.end)):.6g}",
             "status": f"{self.status}: {self.message}",
         }
-        if hasattr(self.ready.system, "loss"):
+        if hasattr(self.ready.system, "loss") and self._points:
             rows["final loss"] = self.text(-1)
         rows["digits"] = self.accuracy
         cost = {k: self.stats[k] for k in ("stages", "bits", "steps", "nfev")}

@@ -15,7 +15,7 @@ from flint import arb, arb_mat
 
 from flowkit.flows.threads import single_thread
 from flowkit.multiprecision.log_time import LogTime, Row, System, time
-from flowkit.multiprecision.scale import ComponentScale, GradientScale, Scale
+from flowkit.multiprecision.scale import ComponentScale, GradientScale, Scale, reach
 from flowkit.multiprecision.stages import Basis, Stages, StepError, doubles, magnitude
 from flowkit.multiprecision.tableau import TAIL, Tableau, tableau
 
@@ -23,10 +23,11 @@ GUARD_DIGITS = 14
 JACOBIAN_BITS = 90
 CHUNK = 64  # bits; the working precision is a multiple
 MAX_STEPS = 20_000
-TINY = 1e-280
 # Bits by which a component, or what is left of a loss, may fall below the largest component.
 SMALLEST, LOWEST = 600, 900
 SHORTEST = 1e-14  # a step, relative to x: shorter ones are taken as a singularity
+FIRST = 1e-60
+RECENT = 12  # steps that tell a blow-up from a singularity
 SAFETY, SHRINK, GROW = 0.9, 0.3, 4.0
 FAR = 1e-6  # a guess that is off by more makes Newton's method slow
 
@@ -79,9 +80,9 @@ class Run:
     settings: Settings
     start: Row
     pieces: list[Piece] = field(default_factory=list)
-    bits: int = 0
-    status: str = "finished"
-    message: str = ""
+    bits: int = CHUNK
+    status: str = "unfinished"
+    message: str = "saved on the way"
     rejected: int = 0
     evaluations: int = 0
     seconds: float = 0.0
@@ -144,8 +145,9 @@ class March:
 
     def _loop(self, began: float) -> None:
         run, settings = self.run, self.run.settings
-        self.field = LogTime(self.system)
         run.bits = max(run.bits, _rounded_up(settings.base))
+        self.field = LogTime(self.system)
+        self.power = magnitude(arb_mat([run.start])) or 0
         basis = Basis.standard(self.system.size)
         with flint.ctx.workprec(run.bits):
             h = run.pieces[-1].h if run.pieces else self._first_step()
@@ -155,7 +157,7 @@ class March:
             if clock.monotonic() - began > self.max_seconds:
                 return self._stop("time limit", f"{self.max_seconds:g} s are used up")
             with flint.ctx.workprec(run.bits), np.errstate(all="ignore"):
-                if float(h) < max(2.0 ** (-settings.base / 2), SHORTEST * float(run.end)):
+                if h < (run.end * SHORTEST if run.pieces else FIRST):
                     return self._stop(*self._diagnosis())
                 try:
                     basis, h = self._step(basis, h)
@@ -172,12 +174,13 @@ class March:
     def _first_step(self) -> arb:
         y = self.run.start
         try:
-            speed, size = _largest(self.field.field(arb(0), y)), _largest(y)
+            speed = magnitude(arb_mat([self.field.field(arb(0), y)]).mid())
         except (StepError, ZeroDivisionError) as problem:
             self.trouble = str(problem)
             return arb(0)
-        h = 0.02 * size / speed if speed > 0 and size > 0 else 0.02
-        return min(arb(min(h, 0.1)), self.end / 4).mid()
+        size = magnitude(arb_mat([y]))
+        h = arb("0.02") if speed is None or size is None else arb(2) ** (size - speed - 6)
+        return min(h, arb("0.1"), self.end / 4).mid()
 
     def _diagnosis(self) -> tuple[str, str]:
         """Why steps have become too short to go on."""
@@ -186,9 +189,14 @@ class March:
         if not run.pieces:
             reason = self.trouble or "no step is short enough"
             return "undefined", f"the right-hand side cannot be followed from t = 0: {reason}"
-        sizes = [_largest(piece.values.entries()) for piece in run.pieces[-3:]]
-        if sizes[-1] > 1e3 * max(_largest(run.start), 1e-300) and sizes[-1] > sizes[0]:
+        ends = [piece.values.tolist()[-1] for piece in run.pieces[-RECENT:]]
+        rise = np.diff([np.abs(doubles(arb_mat([y]), -self.power)).max() for y in ends])
+        # Steps shrink: what still rises by as much in each has no limit.
+        if len(rise) > 1 and rise[-1] > 0.2 * abs(rise[0]):
             return "blow-up", f"the solution grows without bound at t = {t:.15g}"
+        known = self.system.explain(run.last) if hasattr(self.system, "explain") else None
+        if known is not None:
+            return "singularity", f"{known} at t = {t:.15g}"
         reason = f" ({self.trouble})" if "finite" in self.trouble else ""
         return "singularity", f"the solution cannot be continued beyond t = {t:.15g}{reason}"
 
@@ -211,7 +219,7 @@ class March:
             return basis, (h * max(SHRINK, min(0.7, self._within_reach(stages)))).mid()
         error = self._tail(values, stages.start, table, basis, scale)
         factor = SAFETY * (tolerance / error) ** (1 / (settings.stages + 1)) if error else GROW
-        if error > tolerance:
+        if not error <= tolerance:
             run.rejected += 1
             return basis, (h * max(SHRINK, factor)).mid()
         factor = min(factor, self._within_reach(stages))
@@ -245,29 +253,36 @@ class March:
         return arb_mat([y] * len(points))
 
     def _frame(self, x: arb, y: Row, basis: Basis) -> tuple[Basis, Scale]:
-        """Basis and units of errors; the working precision rises to what they need."""
-        jacobian, speed = self.field.jacobian(x, y), self.field.field(x, y)
-        size = max(_largest(y), TINY)
+        """Basis and units of errors; the working precision rises to what they need.
+
+        Sizes are counted in units of the first state.
+        """
+        jacobian, power = self.field.jacobian(x, y), self.power
+        values, speeds = (
+            np.abs(doubles(arb_mat([v]), -power))[0] for v in (y, self.field.field(x, y))
+        )
         lost = self.run.settings.cap - self.run.settings.base
         if not self.system.gradient_flow:
-            values, speeds = (np.abs(doubles(arb_mat([v])))[0] for v in (y, speed))
-            floor = size * 2.0 ** -min(lost, SMALLEST)
+            floor = max(1.0, float(values.max())) * 2.0 ** -min(lost, SMALLEST)
             units = np.maximum(values, speeds)
-            units = np.where(units > 0, np.maximum(units, floor), size)
+            units = np.where(units > 0, np.maximum(units, floor), max(values.max(), floor))
             basis = basis.follow(jacobian, units)
             self._raise_precision(_rounding(basis, jacobian, values) / units)
-            return basis, ComponentScale(floor)
+            return basis, ComponentScale(floor, power)
         basis = basis.follow(jacobian)
         inner = basis.of(jacobian)
+        size, least = float(values.max()), 2.0**-LOWEST
         rates = np.maximum(np.sqrt((inner**2).sum(axis=0)), 1.0)
-        rounding = size * max(np.abs(inner).max(), 1.0) / rates
-        scale = GradientScale.of(inner, _largest(speed), size)
-        floors = rounding * 2.0 ** -min(lost, LOWEST)
-        if (scale.units < floors).any():
+        stiffness = max(np.abs(inner).max(), 1.0)
+        rounding = size * stiffness / rates
+        units = reach(inner, float(speeds.max()), max(size, least))
+        floors = np.maximum(rounding * 2.0 ** -min(lost, LOWEST), least)
+        if (units < floors).any():
             self.run.floored = min(self.run.floored, float(x))
-        scale = GradientScale(np.maximum(scale.units, floors))
-        self._raise_precision(rounding / scale.units)
-        return basis, scale
+        units = np.maximum(units, floors)
+        # Once more the stiffness: without it, digits are lost from t = 1e50 on (measured).
+        self._raise_precision(stiffness * rounding / units)
+        return basis, GradientScale(units, power)
 
     def _raise_precision(self, lost: Array) -> None:
         """Bits for what cancels, beside those of the tolerance."""
@@ -303,12 +318,6 @@ def _rounding(basis: Basis, jacobian: arb_mat, values: Array) -> Array:
     terms = np.abs(doubles(jacobian)) @ values
     rates = np.maximum(np.abs(np.diag(basis.of(jacobian))), 1.0)
     return np.abs(doubles(basis.columns)) @ (np.abs(doubles(basis.inverse)) @ terms / rates)
-
-
-def _largest(values: Row) -> float:
-    if not all(x.is_finite() for x in values):
-        raise StepError("the right-hand side is not finite")
-    return max(abs(float(x)) for x in values)
 
 
 def _rounded_up(bits: int) -> int:

@@ -10,6 +10,7 @@ from flint import arb, arb_mat
 from flowkit.problems.pairs import PairFunctions
 
 Row = list[arb]
+DYING = 1e-6
 
 
 @cache
@@ -36,17 +37,27 @@ class PairSystem:
         How many students each row stands for.
     mean, kink_weight : Fraction
         Weights of the activation; see `symbolic.teacher_student`.
+    names : list of int, optional
+        What the rows are called, in words to the user.
     """
 
     gradient_flow = True
 
-    def __init__(self, teachers: list[Row], counts: list[int], mean: Any, kink: Any) -> None:
+    def __init__(
+        self,
+        teachers: list[Row],
+        counts: list[int],
+        mean: Any,
+        kink: Any,
+        names: list[int] | None = None,
+    ) -> None:
         self.teachers, self.counts = teachers, counts
         self.n, self.d = len(counts), len(teachers[0])
         self.size = self.n * self.d
         self.signs = [*counts, *[-1] * len(teachers)]
         self.mean, self.kink = mean, kink
         self.functions = plain_pair_functions()
+        self.names = names or list(range(self.n))
 
     def field(self, _t: arb, y: Row) -> Row:
         """−∂L/∂w, flat."""
@@ -111,6 +122,14 @@ class PairSystem:
             (remainder,) = self.functions.remainder(theta)
             pairs += self.signs[a] * self.signs[b] * norms[a] * norms[b] * remainder
         return (_arb(self.mean) / 2 * total + _arb(self.kink) * pairs).mid()
+
+    def explain(self, y: Row) -> str | None:
+        """Why the flow may end here."""
+        _, norms, _ = self._vectors(y)
+        smallest = min(range(self.n), key=lambda i: norms[i])
+        if norms[smallest] < max(norms) * DYING:
+            return f"neuron {self.names[smallest]} reaches zero"
+        return None
 
     def _vectors(self, y: Row) -> tuple[list[Row], Row, list[Row]]:
         """Rows of students and teachers, their norms, their units."""

@@ -10,6 +10,7 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.multiprecision.agreement import Agreement
 from flowkit.multiprecision.expression_system import FieldSystem, LossSystem
 from flowkit.multiprecision.log_time import System
 from flowkit.multiprecision.matrix_system import MatrixSystem
@@ -61,6 +62,19 @@ class Prepared:
         result[:] = flat
         return result.reshape(self.shape)
 
+    def spread(self, known: Agreement) -> Agreement:
+        """What two runs say of the numbers of w, from what they say of the state's components."""
+        if len(self.shape) == 1:
+            return known
+        count, groups = len(known.gap), max(self.members) + 1
+        sizes, gaps = (x.reshape(count, groups, -1) for x in (known.size, known.gap))
+        if self.frame is not None:
+            # A combination with unit coefficients is at most √width times the largest.
+            gaps = gaps.max(axis=2, keepdims=True) + 0.5 * np.log10(gaps.shape[2])
+            sizes = np.full(gaps.shape, np.inf)  # so that only the gap counts
+            sizes, gaps = (np.repeat(x, self.shape[1], axis=2) for x in (sizes, gaps))
+        return Agreement(*(x[:, self.members].reshape(count, -1) for x in (sizes, gaps)))
+
 
 def prepared(problem: Any, w0: Any, bits: int) -> Prepared:
     """The system of a problem; constants and initial values are rounded to `bits`.
@@ -106,7 +120,8 @@ def _students(problem: TeacherStudent | PhaseRetrieval, w0: Any) -> Prepared:
     movers, teachers = vectors[: len(distinct)], vectors[len(distinct) :]
     system: System
     if isinstance(problem, TeacherStudent):
-        system = PairSystem(teachers, counts, *problem.weights)
+        names = [members.index(g) for g in range(len(distinct))]
+        system = PairSystem(teachers, counts, *problem.weights, names)
     else:
         samples = None if problem.samples is None else _balls(problem.samples.tolist())
         scale = Fraction(problem.output_scale)

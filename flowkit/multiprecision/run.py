@@ -14,6 +14,7 @@ import flint
 import numpy as np
 from flint import arb
 
+from flowkit.flows.costs import checked_count, checked_seconds
 from flowkit.flows.progress import log_progress
 from flowkit.multiprecision.certify import Limits, certified, first_run
 from flowkit.multiprecision.flow import PreciseFlow
@@ -27,6 +28,7 @@ from flowkit.problems.problem import checked_digits
 Array = np.ndarray
 LATEST = 100  # log10 of the longest t_max
 SAVE_EVERY = 30.0  # seconds
+MOST_DIGITS = 1000
 DOUBLE = 15  # digits of results as doubles
 
 
@@ -46,8 +48,10 @@ def integrate(
 ) -> PreciseFlow:
     """As `flowkit.integrate`, by Radau IIA in many digits; `precision` None: results as doubles."""
     digits = checked_digits(precision) or DOUBLE
+    if digits > MOST_DIGITS:
+        raise ValueError(f"precision: at most {MOST_DIGITS} digits in a flow, got {precision}")
     end_time = _time(t_max, "t_max")
-    if not 0 < end_time <= 10**LATEST:
+    if not (end_time > 0 and float(end_time) <= 10.0**LATEST):
         raise ValueError(f"t_max: must lie in (0, 1e{LATEST}], got {t_max}")
     asked = _digits(rtol, digits)
     bits = ceil((3 * digits + 100 + 5 * log10(1 + float(end_time))) * log2(10))
@@ -55,28 +59,36 @@ def integrate(
     times = None if t_eval is None else _times(t_eval, end_time)
     flow = PreciseFlow(problem, ready, w0_exact(w0), end_time, precision, asked, times)
     flow.prepared_bits = bits
-    return _go(flow, certify, Limits(max_steps, max_seconds), checkpoint, progress)
+    flow.certify = certify
+    limits = Limits(checked_count(max_steps), checked_seconds(max_seconds))
+    return _go(flow, limits, checkpoint, progress)
 
 
 def go_on(flow: PreciseFlow, t_max: Any, limits: Limits, checkpoint: Any, progress: Any) -> Any:
     """Continue a saved flow to t_max (None: to where it was meant to go)."""
     if t_max is not None:
         flow.t_max = _time(t_max, "t_max")
-        if not flow.t_max <= 10**LATEST or flow.t_max < rational(time(flow.run.end)):
+        if not float(flow.t_max) <= 10.0**LATEST or flow.t_max < rational(time(flow.run.end)):
             raise ValueError(f"t_max: the saved run has already reached {float(flow.t[-1]):.6g}")
-    return _go(flow, flow.certificate is not None, limits, checkpoint, progress)
+    return _go(flow, limits, checkpoint, progress)
 
 
-def _go(flow: PreciseFlow, certify: bool, limits: Limits, checkpoint: Any, progress: Any) -> Any:
+def _go(flow: PreciseFlow, limits: Limits, checkpoint: Any, progress: Any) -> PreciseFlow:
     with flint.ctx.workprec(flow.bits):
         end = log_time(ball(flow.t_max))
     limits.reporter = _reporter(flow.ready, float(flow.t_max), progress)
     limits.saver = _saver(flow, checkpoint)
+    flow.certificate = None
     flow.run = first_run(flow.ready, flow.digits_asked, end, limits, flow.run_or_none)
-    if certify and flow.run.pieces and flow.run.status != "interrupted":
-        flow.run, flow.certificate = certified(flow.ready, flow.run, flow.digits_asked, limits)
-    elif certify and flow.run.status == "interrupted":
+    if flow.certify and flow.run.status == "interrupted":
         flow.run.message += "; digits are not certified"
+    elif flow.certify and flow.run.pieces:
+        try:
+            found = certified(flow.ready, flow.run, flow.digits_asked, limits)
+            flow.run, flow.certificate = found
+        except KeyboardInterrupt:
+            flow.run.status = "interrupted"
+            flow.run.message = "stopped by the user while digits were compared: not certified"
     flow.refresh()
     if checkpoint is not None:
         flow.save(checkpoint)
@@ -104,7 +116,10 @@ def _reporter(ready: Prepared, t_max: float, progress: bool | None) -> Any:
 def _saver(flow: PreciseFlow, checkpoint: Any) -> Any:
     if checkpoint is None:
         return None
-    file = Path(checkpoint)
+    try:
+        file = Path(checkpoint)
+    except TypeError:
+        raise ValueError(f"checkpoint: expected a path, got {checkpoint!r}") from None
     if not file.parent.is_dir():
         raise ValueError(f"checkpoint: no folder {str(file.parent)!r} to write into")
     if file.is_dir():
@@ -145,7 +160,7 @@ def _digits(rtol: float | None, digits: int) -> float:
 def _time(value: Any, name: str) -> Any:
     try:
         return rational(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError):
         raise ValueError(f"{name}: expected a finite number, got {value!r}") from None
 
 

@@ -19,21 +19,20 @@ class GradientScale:
     Attributes
     ----------
     units : ndarray, shape (N,)
-        Change of size 1 in each direction of the basis.
+        Change of size 1 in each direction of the basis, in units of 2^power.
+    power : int
     """
 
     units: Array
+    power: int
 
-    @classmethod
-    def of(cls, jacobian: Array, field: float, size: float) -> GradientScale:
-        """From V⁻¹ J V, ‖f‖ and ‖y‖."""
-        with np.errstate(divide="ignore"):
-            reach = field / np.sqrt((jacobian**2).sum(axis=0))
-        return cls(np.minimum(size, reach))
+    @property
+    def directions(self) -> Array:
+        return self.units
 
     def measure(self, inner: Array, outer: arb_mat, power: int, values: arb_mat) -> float:
         with np.errstate(over="ignore"):
-            return float(np.ldexp(np.abs(inner / self.units).max(), power))
+            return float(np.ldexp(np.abs(inner / self.units).max(), power - self.power))
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,34 @@ class ComponentScale:
     Attributes
     ----------
     floor : float
-        No component counts as smaller.
+        No component counts as smaller, in units of 2^power.
+    power : int
     """
 
     floor: float
+    power: int
+
+    @property
+    def directions(self) -> None:
+        return None
 
     def units(self, values: arb_mat) -> Array:
         """Sizes of the components, from stage values."""
-        sizes = np.abs(doubles(values))
+        sizes = np.abs(doubles(values, -self.power))
         return np.maximum(np.maximum(sizes[-1], 0.01 * sizes.max(axis=0)), self.floor)
 
     def measure(self, inner: Array, outer: arb_mat, power: int, values: arb_mat) -> float:
         with np.errstate(over="ignore"):
             sizes = np.abs(doubles(outer) / self.units(values)).max()
-            return float(np.ldexp(sizes, power))
+            return float(np.ldexp(sizes, power - self.power))
 
 
 Scale = GradientScale | ComponentScale
+
+
+def reach(jacobian: Array, force: float, size: float) -> Array:
+    """How far y must move in each direction to change f by ‖f‖, at most ‖y‖."""
+    if force == 0:
+        return np.full(len(jacobian), size)
+    with np.errstate(divide="ignore"):
+        return np.minimum(size, force / np.sqrt((jacobian**2).sum(axis=0)))

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import flint
 import numpy as np
 from flint import arb, arb_mat
-from scipy.linalg.lapack import dgetrf, dgetrs
 
+from flowkit.multiprecision.inner import StageSystem
 from flowkit.multiprecision.tableau import Tableau
 
 Array = np.ndarray
@@ -28,7 +28,7 @@ Row = list[arb]
 ITERATIONS = 30
 REFRESHES = 5  # Jacobians per step
 STALLS = 4  # iterations of a step that may gain nothing
-ASTRAY = 1e6  # an iterate so many times larger than anything expected leads nowhere
+ASTRAY = 20  # bits: an iterate so much larger than anything expected leads nowhere
 STALE = 1e-3  # a contraction worse than this asks for a new Jacobian
 FEWEST = 8  # stages at which the Jacobian is evaluated
 
@@ -43,8 +43,16 @@ class Field(Protocol):
 
 
 class Measure(Protocol):
-    """What counts as a change of size 1."""
+    """What counts as a change of size 1.
 
+    Attributes
+    ----------
+    directions : ndarray, shape (N,), or None
+        The same in each direction of a basis in which the Jacobian is nearly diagonal.
+    """
+
+    @property
+    def directions(self) -> Array | None: ...
     def measure(self, inner: Array, outer: arb_mat, power: int, values: arb_mat) -> float: ...
 
 
@@ -134,7 +142,7 @@ def doubles(matrix: arb_mat, power: int = 0) -> Array:
 def magnitude(matrix: arb_mat) -> int | None:
     """The exponent e of the largest entry, 2^(e−1) ≤ |x| < 2^e; None if all are zero."""
     largest = float(np.abs(doubles(matrix)).max())
-    if 1e-290 < largest < 1e290:
+    if 1e-290 < largest < 1e290:  # the quick way
         return int(np.frexp(largest)[1])
     exponents = [exponent(x) for x in matrix.entries() if not x.is_zero()]
     return max(exponents, default=None)
@@ -204,7 +212,7 @@ class Stages:
         self.start = arb_mat([y] * len(self.x))
         self.evaluations = 0
         self.surprise = 0.0  # size of the first change: how far off the guess was
-        self.factors: Any = None
+        self.linear: Any = None
 
     def solve(self, guess: arb_mat, scale: Measure, tolerance: float) -> arb_mat:
         """Stage values with an error below `tolerance` in the units of `scale`.
@@ -215,13 +223,12 @@ class Stages:
             No convergence, or a field that is not finite.
         """
         values, refreshes, stalls, before = guess, 1, 0, np.inf
-        bound = ASTRAY * max(np.abs(doubles(matrix)).max() for matrix in (guess, self.start))
-        bound = max(bound, ASTRAY * self._rise())
-        self.factors = self._factorised(values)
+        bound = self._expected(guess) + ASTRAY
+        self.linear = self._linearised(values, scale)
         for _ in range(ITERATIONS):
             values, size = self._improved(values, scale)
             self.surprise = self.surprise or size
-            astray = np.abs(doubles(values)).max() > bound
+            astray = (magnitude(values) or 0) > bound
             stalls += size > 0.3 * before
             if not np.isfinite(size) or size > 1e3 * before or astray or stalls > STALLS:
                 break
@@ -229,14 +236,15 @@ class Stages:
             if size * gain <= tolerance:
                 return values
             if gain > STALE and (before < np.inf or size > 1e-6) and refreshes < REFRESHES:
-                self.factors, refreshes = self._factorised(values), refreshes + 1
+                self.linear, refreshes = self._linearised(values, scale), refreshes + 1
             before = size
         raise StepError("the stage equations did not converge")
 
-    def _rise(self) -> float:
-        """How far the field at the beginning of the step would lead."""
+    def _expected(self, guess: arb_mat) -> int:
+        """The exponent of the largest that is known, or that the field would lead to."""
         first = arb_mat([self.field.field(self.x[0], self.start.tolist()[0])]) * self.h
-        return float(np.abs(doubles(first.mid())).max())
+        known = [magnitude(matrix) for matrix in (guess, self.start, first.mid())]
+        return max((e for e in known if e is not None), default=0)
 
     def _improved(self, values: arb_mat, scale: Measure) -> tuple[arb_mat, float]:
         """One Newton iteration and the size of the change."""
@@ -247,37 +255,32 @@ class Stages:
         power = magnitude(inner)
         if power is None:
             return values, 0.0
-        row_scale, lu, pivots = self.factors
-        right = doubles(inner, -power).ravel() * row_scale
-        change = -dgetrs(lu, pivots, right, trans=1)[0].reshape(len(rows), -1)
-        if not np.isfinite(change).all():
-            raise StepError("the linear system is singular")
+        change = -self._solved(doubles(inner, -power))
         outer = arb_mat(*change.shape, change.ravel().tolist()) * self.basis.columns.transpose()
         moved = (values + outer * arb(2) ** power).mid()
         return moved, scale.measure(change, outer, power, moved)
 
-    def _factorised(self, values: arb_mat) -> tuple[Array, Array, Array]:
-        """Row scaling and LU factors of D ⊗ I − h J."""
+    def _solved(self, right: Array) -> Array:
+        try:
+            change = self.linear.solve(right)
+        except np.linalg.LinAlgError as problem:
+            raise StepError(str(problem)) from None
+        if not np.isfinite(change).all():
+            raise StepError("the linear system is singular")
+        return change
+
+    def _linearised(self, values: arb_mat, scale: Measure) -> StageSystem:
+        """D ⊗ I − h J at the stage values."""
         rows = values.tolist()
         with flint.ctx.workprec(self.jacobian_bits):
             some = [
                 self.basis.of(self.field.jacobian(self.x[k], rows[k]) * self.h)
                 for k in self.nodes.picked
             ]
-        jacobians = np.einsum("km,mij->kij", self.nodes.spread, np.array(some))
-        s, size = len(rows), jacobians.shape[1]
-        matrix = np.zeros((s, size, s, size))
-        for i in range(size):
-            matrix[:, i, :, i] = self.nodes.D
-        for k in range(s):
-            matrix[k, :, k, :] -= jacobians[k]
-        square = matrix.reshape(s * size, s * size)
-        if not np.isfinite(square).all():
+        jacobians = np.tensordot(self.nodes.spread, np.array(some), 1)
+        if not np.isfinite(jacobians).all():
             raise StepError("the Jacobian is not finite")
-        row_scale = 1 / np.abs(square).max(axis=1)
-        square *= row_scale[:, None]
-        # The transpose is what LAPACK can overwrite without a copy.
-        lu, pivots, failed = dgetrf(square.T, overwrite_a=1)
-        if failed:
-            raise StepError("the linear system is singular")
-        return row_scale, lu, pivots
+        try:
+            return StageSystem(self.nodes.D, jacobians, scale.directions)
+        except np.linalg.LinAlgError:
+            return StageSystem(self.nodes.D, jacobians)

@@ -17,7 +17,7 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flowkit.files import replacing
-from flowkit.multiprecision.certify import Certificate
+from flowkit.multiprecision.agreement import Agreement, Certificate
 from flowkit.multiprecision.march import Piece, Run, Settings
 from flowkit.multiprecision.prepare import prepared
 from flowkit.multiprecision.tableau import tableau
@@ -57,9 +57,8 @@ def write(file: Path, flow: PreciseFlow) -> None:
         "settings": vars(run.settings),
         "run": {name: getattr(run, name) for name in RUN},
         "pieces": [_pack_piece(piece) for piece in run.pieces],
-        "certificate": None
-        if known is None
-        else {k: None if v is None else v.tolist() for k, v in vars(known).items()},
+        "certify": flow.certify,
+        "certificate": None if known is None else _pack_certificate(known),
     }
     body = gzip.compress(json.dumps(content).encode(), mtime=0)
     digest = hashlib.sha256(body).hexdigest().encode()
@@ -93,12 +92,28 @@ def read(file: Path) -> PreciseFlow:
     run.pieces = [_unpack_piece(piece, run.settings.stages) for piece in content["pieces"]]
     flow.run = run
     if content["certificate"] is not None:
-        saved = content["certificate"]
-        loss = None if saved["loss"] is None else np.array(saved["loss"])
-        x, state, norm = (np.array(saved[name]) for name in ("x", "state", "norm"))
-        flow.certificate = Certificate(x, loss, state, norm)
+        flow.certificate = _unpack_certificate(content["certificate"])
+    flow.certify = content["certify"]
     flow.refresh()
     return flow
+
+
+def _pack_certificate(known: Certificate) -> dict[str, Any]:
+    parts = {"loss": known.loss, "state": known.state}
+    packed: dict[str, Any] = {
+        name: None if part is None else [part.size.tolist(), part.gap.tolist()]
+        for name, part in parts.items()
+    }
+    return packed | {"x": known.x.tolist()}
+
+
+def _unpack_certificate(saved: dict[str, Any]) -> Certificate:
+    parts = [
+        None if saved[name] is None else Agreement(*map(np.array, saved[name]))
+        for name in ("loss", "state")
+    ]
+    assert parts[1] is not None
+    return Certificate(np.array(saved["x"]), parts[0], parts[1])
 
 
 def _pack_number(x: arb) -> str:
