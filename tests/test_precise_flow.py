@@ -256,3 +256,100 @@ def test_figures(tmp_path):
     flowkit.integrate(PLANE, W0, 100, precision=20).plot().figure.savefig(tmp_path / "a.png")
     flowkit.integrate(DECAY, [1], 2, precision=20).plot().figure.savefig(tmp_path / "b.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "form",
+    [sp.exp(2), sp.sin(2), sp.sqrt(2), sp.log(2), sp.exp(-sp.sqrt(2)), sp.pi, sp.E, 2**t, t**t],
+)
+def test_constants_within_functions(form):
+    """An integer that reaches python-flint as an integer crashed the interpreter."""
+    flow = flowkit.integrate(flowkit.VectorField([form], (x,), t), [0], 1, precision=20)
+    with mpmath.workdps(40):
+        truth = mpmath.quad(sp.lambdify(t, form, "mpmath"), [0, 1])
+        assert abs(flow.y[-1][0] / truth - 1) < 1e-18
+
+
+@pytest.mark.parametrize(
+    ("argument", "build"),
+    [
+        ("expressions", lambda: flowkit.VectorField([sp.Piecewise((x, x > 2))], (x,))),
+        ("expression", lambda: flowkit.SymbolicLoss(sp.Piecewise((x**3, x > 0), (0, True)), (x,))),
+        ("expression", lambda: flowkit.SymbolicLoss(sp.EulerGamma * x, (x,))),
+        ("expression", lambda: flowkit.SymbolicLoss(sp.Integral(x * t, (t, 0, 1)), (x,))),
+        ("expression", lambda: flowkit.SymbolicLoss("x", (x,))),
+        ("variables", lambda: flowkit.SymbolicLoss(x, 5)),
+        ("w0", lambda: flowkit.integrate(DECAY, ["1/0"], 1, precision=20)),
+        ("w0", lambda: flowkit.integrate(DECAY, ["1e1000000000"], 1, precision=20)),
+        ("precision", lambda: flowkit.integrate(DECAY, [1], 1, precision=10**6)),
+        ("max_steps", lambda: flowkit.integrate(DECAY, [1], 1, precision=20, max_steps=1.5)),
+        ("max_seconds", lambda: flowkit.integrate(DECAY, [1], 1, precision=20, max_seconds="a")),
+        ("checkpoint", lambda: flowkit.integrate(DECAY, [1], 1, precision=20, checkpoint=3)),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(argument, build):
+    refused(argument, build)
+
+
+def test_symbols_may_bear_the_name_of_a_function():
+    root = sp.Symbol("sqrt")
+    flow = flowkit.integrate(
+        flowkit.VectorField([-2 * sp.sqrt(root)], (root,)), [4], 1, precision=20
+    )
+    assert abs(flow.y[-1][0] - 1) < 1e-18
+
+
+def test_near_a_zero_no_digit_is_claimed_that_is_not_there():
+    """cos at 30 digits of π/2: a number of 1e-29 whose error does not shrink with it."""
+    spring = flowkit.VectorField([y, -x], (x, y))
+    flow = flowkit.integrate(
+        spring, [1, 0], 10, precision=30, t_eval=["1.5707963267948966192313216916"]
+    )
+    with mpmath.workdps(60):
+        right = -mpmath.log10(abs(flow.y[0, 0] / mpmath.cos(flow.t[0]) - 1))
+    assert flow.w_digits[0, 0] <= right < 20
+    assert flow.w_digits[0, 1] >= 30
+
+
+def test_what_has_decayed_beyond_doubles_ends_no_run():
+    loss = flowkit.SymbolicLoss(x**2 / 2, (x,))
+    flow = flowkit.integrate(loss, [1], 10**4, precision=30)
+    assert flow.status == "finished"
+    assert flow.loss_digits[0] >= 30
+    assert flow.loss_digits[-1] == 0
+    assert flow.text(-1).startswith(("unknown", "0"))
+
+
+def test_doubles_claim_no_more_than_doubles_hold():
+    flow = flowkit.integrate(flowkit.SymbolicLoss(x**2 / 2, (x,)), [2], 5)
+    assert flow.loss_digits.max() <= 15
+    assert flow.w_digits.max() <= 15
+
+
+@pytest.mark.parametrize("scale", ["1e-40", "5e-324", "1e-1000", "1e1000"])
+def test_any_scale(scale):
+    flow = flowkit.integrate(DECAY, [scale], 1, precision=20, t_eval=[1])
+    with mpmath.workdps(40):
+        assert abs(flow.y[0, 0] * mpmath.e / mpmath.mpf(scale) - 1) < 1e-18
+
+
+@pytest.mark.slow
+def test_a_neuron_that_dies_is_named():
+    problem = flowkit.TeacherStudent([1, 0])
+    flow = flowkit.integrate(problem, [["-0.5", 0]], 2000, precision=15, certify=False)
+    assert flow.status == "singularity"
+    assert "neuron 0 reaches zero" in flow.message
+
+
+def test_a_time_limit_holds_for_the_check_too():
+    flow = flowkit.integrate(PLANE, W0, 1e12, precision=60, max_seconds=0.5)
+    assert flow.status in ("time limit", "finished")
+
+
+def test_no_time_of_t_eval_reached():
+    flow = flowkit.integrate(
+        flowkit.VectorField([x**2], (x,)), [1], 10, precision=20, t_eval=[2, 3]
+    )
+    assert len(flow.t) == 0
+    assert "blow-up" in repr(flow)
+    assert flow.to_dict()["t"] == []

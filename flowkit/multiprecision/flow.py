@@ -190,6 +190,8 @@ class PreciseFlow:
         """Digits of each number of `w`, shape (m, …); None without a second run."""
         if self.certificate is None:
             return None
+        if not self._points:
+            return np.zeros((0, *self._shape), dtype=int)
         known = self.ready.spread(self.certificate.state)
         sizes = np.array([decade(x) for x in self._balls(self._points)])
         sizes = sizes.reshape(len(self._points), -1)
