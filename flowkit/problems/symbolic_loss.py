@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,7 @@ class SymbolicLoss:
         from symbolic.expressions import loss_expressions
 
         self._expressions = loss_expressions(expression, variables)
-        lowered = self._lowered
-        assert lowered
+        self._lowered = self._lower()
 
     def __repr__(self) -> str:
         names = ", ".join(map(str, self.variables))
@@ -53,8 +52,7 @@ class SymbolicLoss:
         """Loss, gradient and Hessian as SymPy expressions."""
         return self._expressions
 
-    @cached_property
-    def _lowered(self) -> dict[str, Any]:
+    def _lower(self) -> dict[str, Any]:
         """Callables in ball arithmetic, each returning a flat list."""
         from symbolic.lower import lower
 
@@ -93,20 +91,21 @@ class SymbolicLoss:
         return self._correct("hessian", x, precision).reshape(size, size)
 
     def _correct(self, quantity: str, x: Any, precision: int | None) -> Array:
-        from flowkit.problems import exact
-
-        digits = checked_digits(precision)
         point = checked_point(x, "x", len(self.variables))
-        evaluate = self._lowered[quantity]
-        target = exact.FLOAT_BITS if digits is None else exact.bits(digits)
+        return correct(self._lowered[quantity], point, precision)
 
-        def balls() -> list[Any]:
-            values = evaluate(*map(exact.ball, point))
-            return [exact.number(v) for v in values]
 
-        values = exact.certify(balls, target)
-        convert = exact.to_float if digits is None else exact.to_mpf
-        return np.array([convert(v) for v in values], float if digits is None else object)
+def correct(evaluate: Callable[..., list[Any]], point: Any, precision: int | None) -> Array:
+    """What a callable in ball arithmetic gives at rationals, with all digits right."""
+    from flowkit.problems import exact
+
+    digits = checked_digits(precision)
+    target = exact.FLOAT_BITS if digits is None else exact.bits(digits)
+    values = exact.certify(
+        lambda: [exact.number(v) for v in evaluate(*map(exact.ball, point))], target
+    )
+    convert = exact.to_float if digits is None else exact.to_mpf
+    return np.array([convert(v) for v in values], float if digits is None else object)
 
 
 def checked_point(x: Any, name: str, size: int) -> Array:

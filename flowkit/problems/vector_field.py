@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from flowkit.problems.problem import checked_digits
-from flowkit.problems.symbolic_loss import checked_point
+from flowkit.problems.symbolic_loss import checked_point, correct
 
 Array = np.ndarray
 
@@ -36,8 +34,7 @@ class VectorField:
         from symbolic.expressions import field_expressions
 
         self._expressions = field_expressions(expressions, variables, t)
-        lowered = self._lowered
-        assert lowered
+        self._lowered = self._lower()
 
     def __repr__(self) -> str:
         names = ", ".join(map(str, self.variables))
@@ -55,8 +52,7 @@ class VectorField:
         """Field and Jacobian as SymPy expressions."""
         return self._expressions
 
-    @cached_property
-    def _lowered(self) -> dict[str, Any]:
+    def _lower(self) -> dict[str, Any]:
         """Callables of (t, y_1, …, y_N) in ball arithmetic, each returning a flat list."""
         from symbolic.lower import lower
 
@@ -89,16 +85,5 @@ class VectorField:
         return self._correct("jacobian", t, y, precision).reshape(size, size)
 
     def _correct(self, quantity: str, t: Any, y: Any, precision: int | None) -> Array:
-        from flowkit.problems import exact
-
-        digits = checked_digits(precision)
         point = [*checked_point(t, "t", 1), *checked_point(y, "y", len(self.variables))]
-        evaluate = self._lowered[quantity]
-        target = exact.FLOAT_BITS if digits is None else exact.bits(digits)
-
-        def balls() -> list[Any]:
-            return [exact.number(v) for v in evaluate(*map(exact.ball, point))]
-
-        values = exact.certify(balls, target)
-        convert = exact.to_float if digits is None else exact.to_mpf
-        return np.array([convert(v) for v in values], float if digits is None else object)
+        return correct(self._lowered[quantity], point, precision)
