@@ -48,7 +48,8 @@ def integrate(
         the loss is of this order at every t, and below 1000 rtol; ``flow.loss_error`` estimates it.
         With `precision` all of its digits are aimed at, or those of a larger `rtol`.
     t_eval : array_like, optional
-        Times, increasing in [0, t_max], at which the result is stored; by default where steps end.
+        Times, increasing in [0, t_max], at which the result is stored; by default where steps
+        end, and between so that there are 3 a decade.
     method : {"auto", "structured", "Radau", "BDF", "LSODA", "DOP853"}
         In doubles: "structured": our Radau IIA of 5 or 6 stages, implicit only where the flow is
         stiff; no Newton matrix; for ReLU students.  The others are SciPy's, on the same

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,19 @@ STYLE: Any = {
     "svg.hashsalt": "flowkit",
     "figure.constrained_layout.use": True,
 }
+
+
+@contextmanager
+def style() -> Iterator[Any]:
+    """pyplot, in our style."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(STYLE):
+        yield plt
+        # A notebook makes pyplot interactive at the first figure; leaving the style would undo it.
+        interactive = matplotlib.is_interactive()
+    matplotlib.interactive(interactive)
 
 
 def svg(draw: Callable[[Any], None]) -> str:
@@ -38,10 +52,7 @@ def svg(draw: Callable[[Any], None]) -> str:
 
 def plot_flow(flow: Any, ax: Any = None) -> Any:
     """Loss against t on logarithmic axes, its error as a band, events as vertical lines."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context(STYLE):
+    with style() as plt:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
         seen = (flow.t > 0) & (flow.loss > 0)
@@ -59,17 +70,16 @@ def plot_flow(flow: Any, ax: Any = None) -> Any:
 
 def plot_precise(flow: Any, ax: Any = None) -> Any:
     """Loss of a flow in many digits against t, and on the right the digits that are certain."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context(STYLE):
+    with style() as plt:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
         seen = [i for i, (t, v) in enumerate(zip(flow.t, flow.loss, strict=True)) if t > 0 < v]
         t = flow.t[seen].astype(float)
         exponents = np.array([decimal_exponent(v) for v in flow.loss[seen]])
         ax.semilogx(t, exponents, label="log₁₀ L")
-        ax.set(xlabel="t", ylabel="log₁₀ L", title=f"{flow.status}, in {flow.precision} digits")
+        ax.set(
+            xlabel="t", ylabel="log₁₀ L", title=f"{flow.status}, in {flow.precision or 15} digits"
+        )
         if flow.certified:
             beside = ax.twinx()
             beside.spines["right"].set_visible(True)
@@ -82,10 +92,7 @@ def plot_precise(flow: Any, ax: Any = None) -> Any:
 
 def plot_components(flow: Any, ax: Any = None) -> Any:
     """Components of a solution against t."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context(STYLE):
+    with style() as plt:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
         times = flow.t.astype(float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from functools import cached_property
-from math import ceil, log10
+from math import ceil, log, log10
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from mpmath.libmp import to_str
 from flowkit.flows.event import Event
 from flowkit.multiprecision.agreement import Agreement, Certificate, decade
 from flowkit.multiprecision.log_time import log_time, time
-from flowkit.multiprecision.march import Run
+from flowkit.multiprecision.march import Piece, Run
 from flowkit.multiprecision.prepare import Prepared
 from flowkit.problems.exact import ball, to_float, to_mpf
 from flowkit.problems.numbers import rational
 
 Array = np.ndarray
 SPARE = 15  # digits kept beyond those asked for
+PER_DECADE = 3  # times at which a result is given
 BEYOND = 3  # digits that may be claimed beyond those asked for
 STOPS = ("blow-up", "singularity", "undefined")
 
@@ -38,7 +39,7 @@ class PreciseFlow:
     Attributes
     ----------
     t : (m,) object array of mpf
-        `t_eval`, or where steps end.
+        `t_eval`, or where steps end and between, at least 3 a decade.
     w : (m, …) object array of mpf
         States at `t`, each of the shape of w0; `y` is another name for it.
     certified : bool
@@ -99,7 +100,7 @@ class PreciseFlow:
     def _points(self) -> list[arb]:
         """x = ln(1 + t) at `t`."""
         if self.t_eval is None:
-            return [arb(0), *(piece.end for piece in self.run.pieces)]
+            return [arb(0), *(x for piece in self.run.pieces for x in _between(piece))]
         with flint.ctx.workprec(self.bits):
             points = [log_time(ball(t)) for t in self.t_eval]
         return [x for x in points if x <= self.run.end]
@@ -413,6 +414,13 @@ class PreciseFlow:
             for k, v in self._summary().items()
         )
         return f"<table>{cells}</table>"
+
+
+def _between(piece: Piece) -> list[arb]:
+    """The end of a step, and before it as many points as make PER_DECADE."""
+    count = max(1, ceil(float(piece.end - piece.x) * PER_DECADE / log(10)))
+    inner = [(piece.x + (piece.end - piece.x) * k / count).mid() for k in range(1, count)]
+    return [*inner, piece.end]
 
 
 def _shown(x: Any, digits: int) -> str:
