@@ -96,7 +96,8 @@ def plot_components(flow: Any, ax: Any = None) -> Any:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
         times = flow.t.astype(float)
-        fine = np.expm1(np.linspace(0, np.log1p(times[-1]), 400)).clip(0, times[-1])
+        even = np.linspace(0, times[-1], 400)
+        fine = np.unique(np.concatenate([even, times]))  # steps are short where much happens
         values = flow(fine).astype(float)
         for name, column in zip(flow.problem.variables, values.T, strict=True):
             ax.plot(fine, column, label=str(name))
