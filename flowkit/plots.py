@@ -91,7 +91,7 @@ def plot_precise(flow: Any, ax: Any = None) -> Any:
 
 
 def plot_components(flow: Any, ax: Any = None) -> Any:
-    """Components of a solution against t."""
+    """Components of a solution against t, each in units of its size if they differ much."""
     with style() as plt:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
@@ -99,8 +99,13 @@ def plot_components(flow: Any, ax: Any = None) -> Any:
         even = np.linspace(0, times[-1], 400)
         fine = np.unique(np.concatenate([even, times]))  # steps are short where much happens
         values = flow(fine).astype(float)
-        for name, column in zip(flow.problem.variables, values.T, strict=True):
-            ax.plot(fine, column, label=str(name))
+        largest = np.abs(values).max(axis=0)
+        alike = largest.max() < 10 * largest.min()
+        for name, column, size in zip(flow.problem.variables, values.T, largest, strict=True):
+            if alike or size == 0:
+                ax.plot(fine, column, label=str(name))
+            else:
+                ax.plot(fine, column / size, label=f"{name} / {size:.2g}")
         ax.set(xlabel="t", title=flow.status)
         ax.legend()
     return ax
