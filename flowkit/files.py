@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -38,3 +39,16 @@ def write_text(file: Path, content: str) -> None:
     """Write UTF-8 text, complete or not at all."""
     with replacing(file) as temporary:
         temporary.write_text(content, encoding="utf-8")
+
+
+def checkpoint_file(value: Any) -> Path:
+    """Where a run is saved on the way; ValueError if a file cannot be written there."""
+    try:
+        file = Path(value)
+    except TypeError:
+        raise ValueError(f"checkpoint: expected a path, got {value!r}") from None
+    if not file.parent.is_dir():
+        raise ValueError(f"checkpoint: no folder {str(file.parent)!r} to write into")
+    if file.is_dir():
+        raise ValueError(f"checkpoint: {str(file)!r} is a folder")
+    return file

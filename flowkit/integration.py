@@ -6,12 +6,11 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowkit.flows.costs import MAX_STEPS
+
 if TYPE_CHECKING:
     from flowkit.flows.flow import Flow
     from flowkit.multiprecision.flow import PreciseFlow
-
-MAX_STEPS = 20_000
-DOUBLES_ONLY = ("events", "stop_loss", "stop_gradient")
 
 
 def integrate(

@@ -70,12 +70,14 @@ def plot_flow(flow: Any, ax: Any = None) -> Any:
 
 def plot_precise(flow: Any, ax: Any = None) -> Any:
     """Loss of a flow in many digits against t, and on the right the digits that are certain."""
+    import mpmath
+
     with style() as plt:
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4))
         seen = [i for i, (t, v) in enumerate(zip(flow.t, flow.loss, strict=True)) if t > 0 < v]
         t = flow.t[seen].astype(float)
-        exponents = np.array([decimal_exponent(v) for v in flow.loss[seen]])
+        exponents = np.array([float(mpmath.log10(v)) for v in flow.loss[seen]])
         ax.semilogx(t, exponents, label="log₁₀ L")
         ax.set(
             xlabel="t", ylabel="log₁₀ L", title=f"{flow.status}, in {flow.precision or 15} digits"
@@ -109,13 +111,3 @@ def plot_components(flow: Any, ax: Any = None) -> Any:
         ax.set(xlabel="t", title=flow.status)
         ax.legend()
     return ax
-
-
-def decimal_exponent(x: Any) -> float:
-    """log₁₀ of a positive number, also where it is no double."""
-    if isinstance(x, float):
-        return float(np.log10(x))
-    _, mantissa, exponent, bits = x._mpf_
-    return float(np.log10(float(mantissa >> max(0, bits - 60)) or 1.0)) + (
-        exponent + max(0, bits - 60)
-    ) * float(np.log10(2))

@@ -139,19 +139,13 @@ def exact(expression: Any, name: str, symbols: Sequence[sp.Symbol]) -> sp.Expr:
             raise ValueError(f"{name}: holds {part}, which has no exact evaluation")
         if isinstance(part, sp.Piecewise) and part.args[-1].cond is not sp.true:
             raise ValueError(f"{name}: holds a Piecewise without a last branch for all else")
-    return expr.replace(lambda e: isinstance(e, sp.Float), rational)
+    return expr.replace(lambda e: isinstance(e, sp.Float), sp.Rational)
 
 
 def _known(part: sp.Basic) -> bool:
     """Whether all arithmetics can evaluate it."""
     function = isinstance(part, sp.Function) and part.func.__name__ in FUNCTIONS
     return function or isinstance(part, KNOWN + CASES + NAMED)
-
-
-def rational(x: sp.Float) -> sp.Rational:
-    """The exact value of a float."""
-    sign, mantissa, exponent, _ = x._mpf_
-    return (-1) ** sign * sp.Integer(mantissa) * sp.Integer(2) ** exponent
 
 
 def smooth(matrix: sp.Matrix, name: str) -> sp.Matrix:

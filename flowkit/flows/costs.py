@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+MAX_STEPS = 20_000
+
 
 def checked_count(value: Any) -> int:
     """A number of steps."""

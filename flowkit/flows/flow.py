@@ -298,14 +298,6 @@ class Flow:
         """
         storage.write(FilePath(file), self.setting, self.path, {})
 
-    @staticmethod
-    def writable(file: FilePath) -> None:
-        """ValueError if a file cannot be written there."""
-        if not file.parent.is_dir():
-            raise ValueError(f"checkpoint: no folder {str(file.parent)!r} to write into")
-        if file.is_dir():
-            raise ValueError(f"checkpoint: {str(file)!r} is a folder")
-
     def to_dict(self) -> dict[str, Any]:
         """Plain lists for JSON, as the command line's ``--json`` writes."""
         return {

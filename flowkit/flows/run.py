@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
-from flowkit.flows.costs import checked_count, checked_seconds
+from flowkit.files import checkpoint_file
+from flowkit.flows.costs import MAX_STEPS, checked_count, checked_seconds
 from flowkit.flows.flow import Flow
 from flowkit.flows.march import Limits
 from flowkit.flows.path import Path
@@ -28,7 +28,6 @@ from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
-MAX_STEPS = 20_000
 SAVE_EVERY = 30.0  # seconds between checkpoints
 
 
@@ -95,7 +94,7 @@ def _run(
 def _saver(setting: Setting, path: Path, checkpoint: Any) -> Callable[[], None] | None:
     if checkpoint is None:
         return None
-    Flow.writable(FilePath(checkpoint))
+    checkpoint_file(checkpoint)
     last = time.monotonic()
 
     def save() -> None:

@@ -11,9 +11,10 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.flows.costs import MAX_STEPS
 from flowkit.multiprecision.agreement import Agreement, Certificate, decade
 from flowkit.multiprecision.log_time import time
-from flowkit.multiprecision.march import MAX_STEPS, March, Report, Run, Settings
+from flowkit.multiprecision.march import March, Report, Run, Settings
 from flowkit.multiprecision.prepare import Prepared
 
 Array = np.ndarray

@@ -76,7 +76,7 @@ class PreciseFlow:
     def refresh(self) -> None:
         """Forget what was derived from an earlier state of the run."""
         self.run_or_none = self.run
-        for name in ("_points", "t", "w", "loss", "gradient", "_digits"):
+        for name in ("_points", "t", "w", "loss", "gradient"):
             self.__dict__.pop(name, None)
 
     @property
@@ -330,11 +330,8 @@ class PreciseFlow:
     def _numbers(self, values: list[arb]) -> Array:
         """As mpmath numbers of all their bits, or doubles if no precision was asked for."""
         convert = to_float if self.precision is None else to_mpf
-        return self._wrapped([convert(x) for x in values])
-
-    def _wrapped(self, values: list[Any]) -> Array:
         result = np.empty(len(values), dtype=float if self.precision is None else object)
-        result[:] = values
+        result[:] = [convert(x) for x in values]
         return result
 
     def text(self, i: int) -> str:

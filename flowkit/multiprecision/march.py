@@ -13,6 +13,7 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.flows.costs import MAX_STEPS
 from flowkit.flows.threads import single_thread
 from flowkit.multiprecision.log_time import LogTime, Row, System, time
 from flowkit.multiprecision.scale import ComponentScale, GradientScale, Scale, reach
@@ -22,7 +23,6 @@ from flowkit.multiprecision.tableau import TAIL, Tableau, tableau
 GUARD_DIGITS = 14
 JACOBIAN_BITS = 90
 CHUNK = 64  # bits; the working precision is a multiple
-MAX_STEPS = 20_000
 # Bits by which a component, or what is left of a loss, may fall below the largest component.
 SMALLEST, LOWEST = 600, 900
 SHORTEST = 1e-14  # a step, relative to x: shorter ones are taken as a singularity

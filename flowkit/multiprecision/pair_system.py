@@ -7,6 +7,7 @@ from typing import Any
 
 from flint import arb, arb_mat
 
+from flowkit.problems.exact import ball
 from flowkit.problems.pairs import PairFunctions
 
 Row = list[arb]
@@ -62,7 +63,7 @@ class PairSystem:
     def field(self, _t: arb, y: Row) -> Row:
         """−∂L/∂w, flat."""
         rows, norms, units = self._vectors(y)
-        mean, kink = _arb(self.mean), _arb(self.kink)
+        mean, kink = ball(self.mean), ball(self.kink)
         weights = [[-mean * c for c in self.signs] for _ in range(self.n)]
         for a, b, theta in self._angles(units):
             u, q = self.functions.gradient(theta)
@@ -80,7 +81,7 @@ class PairSystem:
         """−∂²L/∂w∂w of the groups."""
         _, norms, units = self._vectors(y)
         n, d = self.n, self.d
-        mean, kink = _arb(self.mean), _arb(self.kink)
+        mean, kink = ball(self.mean), ball(self.kink)
         total: list[list[Any]] = [[[] for _ in range(n)] for _ in range(n)]
         diagonal = [[-mean * self.counts[j] for j in range(n)] for _ in range(n)]
         for a, b, theta in self._angles(units):
@@ -121,7 +122,7 @@ class PairSystem:
         for a, b, theta in self._angles(units, len(units)):
             (remainder,) = self.functions.remainder(theta)
             pairs += self.signs[a] * self.signs[b] * norms[a] * norms[b] * remainder
-        return (_arb(self.mean) / 2 * total + _arb(self.kink) * pairs).mid()
+        return (ball(self.mean) / 2 * total + ball(self.kink) * pairs).mid()
 
     def explain(self, y: Row) -> str | None:
         """Why the flow may end here."""
@@ -174,7 +175,3 @@ def _assembled(total: list[list[Any]], diagonal: list[list[arb]], d: int) -> arb
                 strip[p] += block[p]
         rows += strip
     return arb_mat(rows).mid()
-
-
-def _arb(x: Any) -> arb:
-    return arb(x.numerator) / x.denominator

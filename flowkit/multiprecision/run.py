@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from math import ceil, inf, log2, log10
-from pathlib import Path
 from typing import Any
 
 import flint
 import numpy as np
 from flint import arb
 
-from flowkit.flows.costs import checked_count, checked_seconds
+from flowkit.files import checkpoint_file
+from flowkit.flows.costs import MAX_STEPS, checked_count, checked_seconds
 from flowkit.flows.progress import log_progress
 from flowkit.multiprecision.certify import Limits, certified, first_run
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.multiprecision.log_time import log_time, time
-from flowkit.multiprecision.march import MAX_STEPS, Run
+from flowkit.multiprecision.march import Run
 from flowkit.multiprecision.prepare import Prepared, prepared
 from flowkit.problems.exact import ball
 from flowkit.problems.numbers import rational, rationals
@@ -116,14 +116,7 @@ def _reporter(ready: Prepared, t_max: float, progress: bool | None) -> Any:
 def _saver(flow: PreciseFlow, checkpoint: Any) -> Any:
     if checkpoint is None:
         return None
-    try:
-        file = Path(checkpoint)
-    except TypeError:
-        raise ValueError(f"checkpoint: expected a path, got {checkpoint!r}") from None
-    if not file.parent.is_dir():
-        raise ValueError(f"checkpoint: no folder {str(file.parent)!r} to write into")
-    if file.is_dir():
-        raise ValueError(f"checkpoint: {str(file)!r} is a folder")
+    file = checkpoint_file(checkpoint)
     last = clock.monotonic()
 
     def save(run: Run) -> None:

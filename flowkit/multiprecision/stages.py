@@ -78,23 +78,29 @@ class Basis:
 
     @classmethod
     def standard(cls, size: int) -> Basis:
-        eye = arb_mat([[int(i == j) for j in range(size)] for i in range(size)])
+        eye = arb_mat(_units(size))
         return cls(eye, eye, eye)
 
     def follow(self, jacobian: arb_mat, units: Array | None = None) -> Basis:
         """One step of simultaneous iteration, Q of the QR decomposition of S⁻¹ J S Q; S from the
         sizes of the components if those are given."""
         size = self.columns.nrows()
-        powers = [0] * size if units is None else [int(np.frexp(u)[1]) for u in units]
-        up, down = _diagonal(powers), _diagonal([-p for p in powers])
-        images = (down * jacobian * up * self.rotation).mid().transpose().tolist()
+        up = down = None
+        if units is not None:
+            powers = [int(np.frexp(u)[1]) for u in units]
+            up, down = _diagonal(powers), _diagonal([-p for p in powers])
+            jacobian = down * jacobian * up
+        images = (jacobian * self.rotation).mid().transpose().tolist()
+        last_resort = _units(size)
         done: list[arb_mat] = []
         for image, before in zip(images, self.rotation.transpose().tolist(), strict=True):
-            candidates = (image, before, *_units(size))
+            candidates = (image, before, *last_resort)
             found = (_independent(x, done) for x in candidates)
             done.append(next(unit for unit in found if unit is not None))
         inverse = arb_mat([row.entries() for row in done])
         rotation = inverse.transpose()
+        if up is None:
+            return Basis(rotation, rotation, inverse)
         return Basis(rotation, up * rotation, inverse * down)
 
     def of(self, jacobian: arb_mat) -> Array:

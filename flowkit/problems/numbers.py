@@ -44,8 +44,6 @@ def rational(x: Any) -> Fraction:
         return Fraction(float(x))
     if getattr(x, "is_Rational", False):
         return Fraction(int(x.p), int(x.q))
-    if getattr(x, "is_Float", False):
-        return rational(x._to_mpmath(x._prec))
     raise TypeError(f"{x!r} is not a rational number")
 
 
