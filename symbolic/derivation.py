@@ -1,84 +1,194 @@
-"""A derivation: named steps that render as mathematics and re-check themselves."""
+"""A derivation: named steps that render as mathematics and re-check themselves.
+
+    @derivation("toy-2", "Students parallel to the teacher: exponential", "Xu & Du, toy case 2")
+    def toy_2() -> Derived:
+        ...
+        return steps, result
+
+makes ``toy_2()`` a `Derivation`, derived when its steps are first asked for, and lists it in
+`LIBRARY` by its name.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
 
 import sympy as sp
 
-DIGITS = 50
+from symbolic.decide import DIGITS, Range, evaluable, point_of_difference, vanishes
+
+Formula = Any  # an Expr, or a Matrix
+Derived = tuple[Sequence["Step"], Any]
+EXACT = "exact"
 
 
 @dataclass(frozen=True)
 class Step:
     """One equality ``before = after``, the rule that gives it, and how it is checked.
 
-    A step holds if SymPy reduces the difference to zero; failing that, if both sides agree to 50
-    digits at seeded random points of `domain` (symbol → open interval).
+    Attributes
+    ----------
+    name, rule : str
+        What it is, and why it holds.
+    before, after : sympy expression or matrix
+        Both sides; integrals, derivatives, limits and sums may stand unevaluated.
+    domain : mapping of symbol to (low, high)
+        Where points are drawn; by what is assumed of a symbol where it is not listed.
+    reference : str
+        Paper and equation.
+    decidable : bool
+        False: SymPy is not asked, since it would not find out or take minutes.
     """
 
     name: str
     rule: str
-    before: sp.Expr
-    after: sp.Expr
-    domain: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]] = field(default_factory=dict)
-
-    def difference(self) -> sp.Expr:
-        before = (
-            self.before.doit()
-            if self.before.has(sp.Derivative, sp.Limit, sp.Integral)
-            else self.before
-        )
-        return (before - self.after).rewrite(sp.sin)
+    before: Formula
+    after: Formula
+    domain: Mapping[sp.Symbol, Range] = field(default_factory=dict)
+    reference: str = ""
+    decidable: bool = True
 
     def check(self, seed: int = 0) -> str:
-        """Return "exact" or "50 digits"; raise ArithmeticError naming the step that fails."""
-        difference = self.difference()
-        if sp.simplify(difference) == 0:
-            return "exact"
-        draw = random.Random(seed)
-        for _ in range(5):
-            point = {
-                s: lo + (hi - lo) * sp.Rational(draw.randrange(1, 10**6), 10**6)
-                for s, (lo, hi) in self.domain.items()
-            }
-            value = difference.subs(point).evalf(DIGITS + 10)
-            if not value.is_number or abs(value) > sp.Float(10) ** -DIGITS:
-                raise ArithmeticError(f"step {self.name!r} fails at {point} (seed {seed})")
-        return f"{DIGITS} digits"
+        """Compare both sides, at seeded random points and by SymPy.
+
+        Returns
+        -------
+        str
+            "exact" if SymPy reduces the difference to zero, else "50 digits, seed …".
+
+        Raises
+        ------
+        ArithmeticError
+            They differ, or nothing can be said; names the step.
+        """
+        left, right = _entries(self.before), _entries(self.after)
+        if len(left) != len(right):
+            raise ArithmeticError(f"step {self.name!r} fails: the sides differ in shape")
+        verdicts = {
+            self._compared(a.doit(), b.doit(), seed) for a, b in zip(left, right, strict=True)
+        }
+        return max(verdicts, key=len)
+
+    def _compared(self, before: sp.Expr, after: sp.Expr, seed: int) -> str:
+        numbers = evaluable(before) and evaluable(after)
+        if numbers:
+            draw = random.Random(f"{seed} {self.name}")
+            point = point_of_difference(before, after, self.domain, draw)
+            if point is not None:
+                at = ", ".join(f"{s} = {x}" for s, x in point.items()) or "every point"
+                raise ArithmeticError(f"step {self.name!r} fails at {at} (seed {seed})")
+        if self.decidable and vanishes(before - after):
+            return EXACT
+        if not numbers:
+            raise ArithmeticError(f"step {self.name!r} fails: SymPy does not reduce it to zero")
+        return f"{DIGITS} digits, seed {seed}"
+
+
+class Verdicts(dict[str, str]):
+    """Of every step of a derivation, by its name: "exact", or "50 digits, seed …"."""
+
+    @property
+    def exact(self) -> int:
+        """How many steps SymPy decided."""
+        return list(self.values()).count(EXACT)
+
+    def __str__(self) -> str:
+        width = max(map(len, self), default=0)
+        lines = [f"{name:{width}}  {verdict}" for name, verdict in self.items()]
+        return "\n".join([*lines, f"{len(self)} steps hold, {self.exact} of them exactly"])
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A chain of steps; its result is the expression that the numbers come from."""
+    """A chain of steps; its result is the expression that the numbers come from.
+
+    Attributes
+    ----------
+    name, statement, reference : str
+    steps : tuple of Step
+    result : sympy expression, Tuple or Matrix
+        The last line.
+    """
 
     name: str
     statement: str
-    steps: tuple[Step, ...]
-    result: sp.Expr
+    reference: str
+    derive: Callable[[], Derived] = field(repr=False)
 
-    def check(self, seed: int = 0) -> dict[str, str]:
-        """Re-check every step: {name: "exact" or "50 digits"}; raise on the first that fails."""
-        return {step.name: step.check(seed) for step in self.steps}
+    @cached_property
+    def _derived(self) -> Derived:
+        return self.derive()
 
-    def latex(self) -> str:
-        """The chain as one ``align*`` environment."""
-        rows = [_row(step, sp.latex) for step in self.steps]
-        return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(self._derived[0])
+
+    @property
+    def result(self) -> Any:
+        return self._derived[1]
+
+    def check(self, seed: int = 0) -> Verdicts:
+        """Re-check every step.
+
+        Raises
+        ------
+        ArithmeticError
+            Names the first step that fails, and the seed.
+        """
+        return Verdicts((step.name, step.check(seed)) for step in self.steps)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """`check` with seed 0, done once."""
+        return self.check()
+
+    def latex(self, document: bool = False) -> str:
+        """Statement, steps and verdicts for a LaTeX text that loads amsmath; or a document."""
+        from symbolic import documents
+
+        return documents.latex_document(self) if document else documents.latex(self)
 
     def markdown(self) -> str:
-        """The chain as a numbered list with displayed formulas."""
-        lines = [f"# {self.name}", "", self.statement, ""]
-        for number, step in enumerate(self.steps, 1):
-            formula = f"{sp.latex(step.before)} = {sp.latex(step.after)}"
-            lines += [f"{number}. **{step.name}** ({step.rule})", "", f"   $$ {formula} $$", ""]
-        return "\n".join(lines)
+        """The same as a numbered list with displayed formulas."""
+        from symbolic import documents
+
+        return documents.markdown(self)
+
+    def python(self) -> str:
+        """Python source of the result as a function of its symbols, on NumPy arrays."""
+        from symbolic import documents
+
+        return documents.python(self)
 
     def _repr_latex_(self) -> str:
-        return self.latex()
+        from symbolic import documents
+
+        return documents.notebook(self)
 
 
-def _row(step: Step, tex: Callable[[sp.Expr], str]) -> str:
-    return rf"{tex(step.before)} &= {tex(step.after)} && \text{{{step.name}: {step.rule}}}"
+LIBRARY: dict[str, Callable[[], Derivation]] = {}
+
+
+def derivation(
+    name: str, statement: str, reference: str = ""
+) -> Callable[[Callable[[], Derived]], Callable[[], Derivation]]:
+    """Make a function that returns steps and result a derivation of the library."""
+
+    def decorate(derive: Callable[[], Derived]) -> Callable[[], Derivation]:
+        @cache
+        def derived() -> Derivation:
+            return Derivation(name, statement, reference, derive)
+
+        derived.__doc__, derived.__wrapped__ = derive.__doc__, derive  # type: ignore[attr-defined]
+        LIBRARY[name] = derived
+        return derived
+
+    return decorate
+
+
+def _entries(side: Formula) -> list[sp.Expr]:
+    return list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side)]

@@ -5,11 +5,9 @@ a = A(1, 0), b = B(cos θ, sin θ), the expectation is a radial integral times a
 The result is the arc-cosine kernel of order 1 (Cho & Saul 2009, eq. 6): derived, not put in.
 """
 
-from functools import cache
-
 import sympy as sp
 
-from symbolic.derivation import Derivation, Step
+from symbolic.derivation import Derived, Step, derivation
 
 A, B = sp.symbols("A B", positive=True)
 THETA = sp.Symbol("theta", real=True)
@@ -17,8 +15,12 @@ RHO = sp.Symbol("rho", nonnegative=True)
 PHI = sp.Symbol("phi", real=True)
 
 
-@cache
-def relu_kernel() -> Derivation:
+@derivation(
+    "relu-kernel",
+    "The arc-cosine kernel of order 1: K(a, b) = E [a·x]₊[b·x]₊ for x ~ N(0, I)",
+    "Cho & Saul 2009, eq. (6)",
+)
+def relu_kernel() -> Derived:
     """Derive K(a, b) = E [a·x]₊[b·x]₊ in A = ‖a‖, B = ‖b‖ and the angle θ ∈ [0, π]."""
     density = sp.exp(-(RHO**2) / 2) / (2 * sp.pi)
     radial = RHO**3 * sp.exp(-(RHO**2) / 2)
@@ -76,6 +78,4 @@ def relu_kernel() -> Derivation:
             polar,
         ),
     )
-    return Derivation(
-        "relu-kernel", "K(a, b) = E [a·x]₊[b·x]₊ for x ~ N(0, I)", steps, sp.expand(kernel)
-    )
+    return steps, sp.expand(kernel)

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
 
 import sympy as sp
 
-from symbolic.derivation import Derivation, Step
+from symbolic.derivation import Derived, Step, derivation
 
 X = sp.Symbol("x", real=True)
 
 
-@cache
-def quartic_moment() -> Derivation:
+@derivation("quartic-moment", "E (xᵀMx)² = 2‖M‖² + (tr M)² for x ~ N(0, I)")
+def quartic_moment() -> Derived:
     """E (xᵀMx)² = 2 ‖M‖² + (tr M)² for x ~ N(0, I) and M = Mᵀ, entry by entry for d = 3."""
     density = sp.exp(-(X**2) / 2) / sp.sqrt(2 * sp.pi)
     second, fourth = (sp.Integral(X**k * density, (X, -sp.oo, sp.oo)) for k in (2, 4))
@@ -49,8 +49,7 @@ def quartic_moment() -> Derivation:
             result,
         ),
     )
-    statement = "E (xᵀMx)² = 2‖M‖² + (tr M)² for x ~ N(0, I)"
-    return Derivation("quartic-moment", statement, steps, result)
+    return steps, result
 
 
 def _moment(indices: Sequence[int], even: dict[tuple[int, ...], int]) -> int:

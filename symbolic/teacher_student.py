@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property
 
 import sympy as sp
 
-from symbolic.derivation import Derivation, Step
+from symbolic.derivation import Derived, Step, derivation
 from symbolic.gaussian import THETA, A, B, relu_kernel
 from symbolic.special import kink, sine_defect
 
@@ -24,19 +24,20 @@ REMAINDER = kink(THETA) / (2 * sp.pi)
 DOMAIN = {THETA: (sp.S.Zero, sp.pi), A: (sp.S.Zero, sp.Integer(3)), B: (sp.S.Zero, sp.Integer(3))}
 
 
-@cache
-def split() -> Derivation:
+@derivation(
+    "split", "The ReLU kernel without cancellation: a bilinear part and one of third order in θ"
+)
+def split() -> Derived:
     """K = A B [½ cos θ + kink(θ)/2π] for the ReLU."""
     after = A * B * (sp.cos(THETA) / 2 + REMAINDER)
     step = Step(
         "splitting", "collect the multiple of cos θ that is linear", relu_kernel().result, after
     )
-    statement = "The ReLU kernel without cancellation: a bilinear part and one of third order in θ"
-    return Derivation("split", statement, (step,), after)
+    return (step,), after
 
 
-@cache
-def leaky_split() -> Derivation:
+@derivation("leaky-split", "The kernel of the leaky ReLU from that of the ReLU")
+def leaky_split() -> Derived:
     """σ(z) = α z + (1 − α)[z]₊ gives mean = ½(1 + α²) and kink weight (1 − α)²."""
     dot = A * B * sp.cos(THETA)
     relu = split().result
@@ -46,9 +47,7 @@ def leaky_split() -> Derivation:
     step = Step(
         "leaky ReLU", "σ(z) = αz + (1 − α)[z]₊, expand the product", sp.expand(expanded), after
     )
-    return Derivation(
-        "leaky-split", "The kernel of the leaky ReLU from that of the ReLU", (step,), after
-    )
+    return (step,), after
 
 
 def weights(alpha: Fraction) -> tuple[Fraction, Fraction]:
@@ -76,8 +75,10 @@ def _gradient(expr: sp.Expr, own: sp.Matrix, other: sp.Matrix) -> sp.Matrix:
     return direct + sp.diff(expr, norm) * own / norm + sp.diff(expr, THETA) * angle
 
 
-@cache
-def pair_gradient() -> Derivation:
+@derivation(
+    "pair-gradient", "Gradient of the pair remainder; u is of third order, ā − b̄ of first"
+)
+def pair_gradient() -> Derived:
     """∂(A B R)/∂a = B [u(θ) ā + q(θ) (ā − b̄)]; the result is (u, q)."""
     u, q = sine_defect(THETA) / (2 * sp.pi), THETA / (2 * sp.pi)
     derived = _gradient(A * B * REMAINDER, _A3, _B3).subs(_FRAME)
@@ -87,12 +88,14 @@ def pair_gradient() -> Derivation:
         Step(name, "differentiate A B R(θ) by a", derived[i], stated[i], DOMAIN)
         for i, name in enumerate(names)
     )
-    statement = "Gradient of the pair remainder; u is of third order, ā − b̄ of first"
-    return Derivation("pair-gradient", statement, steps, sp.Tuple(u, q))
+    return steps, sp.Tuple(u, q)
 
 
-@cache
-def pair_hessian() -> Derivation:
+@derivation(
+    "pair-hessian",
+    "Hessian of the pair remainder in the frame (ā, n̄, orthogonal), no Dirac delta",
+)
+def pair_hessian() -> Derived:
     """Second derivatives of A B R(θ); the result is (ν, ω).
 
     ∂²/∂a∂a = (B/A) ν(θ) (I − āāᵀ + n̄n̄ᵀ),          n̄ = unit(b̄ − cos θ ā)
@@ -114,8 +117,7 @@ def pair_hessian() -> Derivation:
                 name = f"{kind} block, entry {i + 1}{j + 1}"
                 rule = f"differentiate by {'a' if kind == 'own' else 'b'}"
                 steps.append(Step(name, rule, derived[j], stated[i, j], DOMAIN))
-    statement = "Hessian of the pair remainder in the frame (ā, n̄, orthogonal), no Dirac delta"
-    return Derivation("pair-hessian", statement, tuple(steps), sp.Tuple(nu, omega))
+    return tuple(steps), sp.Tuple(nu, omega)
 
 
 @dataclass(frozen=True)
