@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sympy as sp
@@ -26,6 +27,7 @@ class Coefficient(sp.Expr):
         return rf"\left[{power}\right] {body}"
 
 
+@cache
 def taylor(expr: sp.Expr, x: sp.Symbol, order: int) -> sp.Expr:
     """The expansion at x = 0 up to and including x**order, as a sum of powers of x."""
     series = sp.series(written_out(expr), x, 0, order + 1).removeO()

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-LINE = 72  # glyphs of a formula that fit on a line
+LINE = 71  # glyphs of a formula that fit on a line
 SIZES = ((1.0, ""), (1.1, r"\small"), (1.25, r"\footnotesize"), (9.9, r"\scriptsize"))
 
 MACRON = "\u0304"

@@ -1,5 +1,6 @@
 """Derivations re-check themselves, catch wrong steps, and print as documents that compile."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -59,10 +60,12 @@ def test_sympy_decides_most_steps():
 
 @each
 def test_a_wrong_step_is_named(made):
-    for index, step in enumerate(made.steps):
+    for step in made.steps:
         with pytest.raises(ArithmeticError) as caught:
-            altered(made, index, nudged).check()
+            replace(step, after=nudged(step.after)).check()
         assert f"{step.name!r} " in str(caught.value)
+    with pytest.raises(ArithmeticError, match=re.escape(made.steps[-1].name)):
+        altered(made, len(made.steps) - 1, nudged).check()
 
 
 @pytest.mark.parametrize("name", ["relu-kernel", "toy-1", "two-neurons", "toy-1-series"])
