@@ -1,7 +1,7 @@
-"""One ReLU neuron learning another: the gradient flow in closed form, and how fast its loss falls.
+"""One neuron learning another: the gradient flow in closed form, and how fast its loss falls.
 
 In polar coordinates about the teacher v, w = ρ(cos θ, sin θ), two combinations of ρ and θ obey
-equations that anyone can solve.
+equations that anyone can solve.  μ = mean and κ = kink weight of the activation (½, 1: the ReLU).
 """
 
 from __future__ import annotations
@@ -12,38 +12,47 @@ from symbolic.derivation import Derived, Step, derivation
 from symbolic.gaussian import THETA
 from symbolic.series import Coefficient
 from symbolic.special import kink
-from symbolic.toy_cases import RHO, T, V, direction, pull
+from symbolic.toy_cases import KAPPA, MU, RHO, T, V, direction, pull
 
 THETA_0 = sp.Symbol("theta_0", positive=True)
 RHO_0 = sp.Symbol("rho_0", positive=True)
-D, COT = sp.Symbol("D", positive=True), sp.Symbol("c", real=True)
-ANGLES = {THETA: (sp.S.Zero, sp.pi), THETA_0: (sp.S.Zero, sp.pi)}
-HALF = sp.Rational(1, 2)
+D, C = sp.Symbol("D", positive=True), sp.Symbol("C", real=True)
+ANGLES = {
+    THETA: (sp.S.Zero, sp.pi),
+    THETA_0: (sp.S.Zero, sp.pi),
+    MU: (sp.S.Half, sp.S.One),
+    KAPPA: (sp.S.Zero, sp.S.One),
+}
+
+
+def weight(angle: sp.Expr) -> sp.Expr:
+    """A(θ) = μ − κθ/2π, positive for θ < π: how much of the teacher a student at θ sees."""
+    return MU - KAPPA * angle / (2 * sp.pi)
 
 
 def velocity() -> sp.Matrix:
-    """−∂L/∂w of one ReLU student at ρ(cos θ, sin θ), Cartesian."""
+    """−∂L/∂w of one student at ρ(cos θ, sin θ), Cartesian."""
     residual = RHO * direction(THETA) - sp.Matrix([V, 0])
-    return -HALF * residual + pull(direction(THETA), V, sp.Matrix([1, 0]), THETA)
+    return -MU * residual + KAPPA * pull(direction(THETA), V, sp.Matrix([1, 0]), THETA)
 
 
 @derivation(
     "single-neuron",
-    "One student: cot θ = cot θ₀ + D V (exp(t/2) − 1)/π and ρ = (π − θ) exp(−t/2)/(D sin θ), "
-    "D = (π − θ₀)/(ρ₀ sin θ₀)",
+    "One student: cot θ = (V/μ) (D exp(μt) − C) and ρ = A(θ) exp(−μt)/(D sin θ), A = μ − κθ/2π; "
+    "the ReLU has μ = ½, κ = 1",
     "the rate exp(−Ω(t)): Xu & Du 2023, introduction",
 )
 def single_neuron() -> Derived:
     """The result is (θ(t), ρ(t)), for 0 < θ₀ < π."""
     along, across = direction(THETA), sp.Matrix([-sp.sin(THETA), sp.cos(THETA)])
-    radial = -RHO / 2 + V / (2 * sp.pi) * (sp.sin(THETA) + (sp.pi - THETA) * sp.cos(THETA))
-    angular = -V * (sp.pi - THETA) * sp.sin(THETA) / (2 * sp.pi * RHO)
-    combined = RHO * sp.sin(THETA) / (sp.pi - THETA)
-    decayed = sp.exp(-T / 2) / D
-    norm = (sp.pi - THETA) * decayed / sp.sin(THETA)
-    cotangent = COT + D * V / sp.pi * (sp.exp(T / 2) - 1)
-    start = (sp.pi - THETA_0) / (RHO_0 * sp.sin(THETA_0))
-    solution = sp.atan2(1, cotangent)  # in (0, π)
+    a = weight(THETA)
+    radial = -MU * RHO + V * (a * sp.cos(THETA) + KAPPA * sp.sin(THETA) / (2 * sp.pi))
+    angular = -V * a * sp.sin(THETA) / RHO
+    combined = RHO * sp.sin(THETA) / a
+    decayed = sp.exp(-MU * T) / D
+    norm = a * decayed / sp.sin(THETA)
+    cotangent = V / MU * (D * sp.exp(MU * T) - C)
+    start = {D: weight(THETA_0) / (RHO_0 * sp.sin(THETA_0))}
     steps = (
         Step("radial velocity", "dρ/dt = w̄·dw/dt", along.dot(velocity()), radial, ANGLES),
         Step(
@@ -51,81 +60,96 @@ def single_neuron() -> Derived:
         ),
         Step(
             "first combination",
-            "y = ρ sin θ/(π − θ): dy/dt = ∂y/∂ρ dρ/dt + ∂y/∂θ dθ/dt = −y/2",
+            "y = ρ sin θ/A: dy/dt = ∂y/∂ρ dρ/dt + ∂y/∂θ dθ/dt = −μ y",
             sp.Derivative(combined, RHO) * radial + sp.Derivative(combined, THETA) * angular,
-            -combined / 2,
+            -MU * combined,
             ANGLES,
         ),
         Step(
             "its solution",
-            "y = exp(−t/2)/D satisfies dy/dt = −y/2",
+            "y = exp(−μt)/D satisfies dy/dt = −μ y",
             sp.Derivative(decayed, T),
-            -decayed / 2,
+            -MU * decayed,
         ),
         Step(
-            "D", "from y(0)", sp.Subs(1 / combined, (RHO, THETA), (RHO_0, THETA_0)), start, ANGLES
+            "D",
+            "from y(0)",
+            sp.Subs(1 / combined, (RHO, THETA), (RHO_0, THETA_0)),
+            start[D],
+            ANGLES,
         ),
-        Step("norm", "ρ = y (π − θ)/sin θ: it gives back y", sp.Subs(combined, RHO, norm), decayed),
+        Step(
+            "norm",
+            "ρ = y A/sin θ: it gives back y",
+            sp.Subs(combined, RHO, norm),
+            decayed,
+            ANGLES,
+        ),
         Step(
             "second combination",
             "d cot θ/dt with that norm: θ drops out",
-            (sp.Derivative(sp.cot(THETA), THETA) * angular).subs(RHO, norm),
-            D * V / (2 * sp.pi) * sp.exp(T / 2),
+            sp.Derivative(sp.cot(THETA), THETA) * angular.subs(RHO, norm),
+            D * V * sp.exp(MU * T),
             ANGLES,
         ),
         Step(
             "angle",
-            "cot θ = c + D V (exp(t/2) − 1)/π satisfies it, c = cot θ₀",
+            "cot θ = (V/μ) (D exp(μt) − C) satisfies it",
             sp.Derivative(cotangent, T),
-            D * V / (2 * sp.pi) * sp.exp(T / 2),
+            D * V * sp.exp(MU * T),
         ),
-        Step("start", "at t = 0", sp.Subs(cotangent, T, 0), COT),
+        Step(
+            "C",
+            "from cot θ₀",
+            sp.Subs(cotangent, (T, C), (0, D - MU * sp.cot(THETA_0) / V)),
+            sp.cot(THETA_0),
+            ANGLES,
+        ),
+        Step(
+            "ReLU",
+            "μ = ½, κ = 1: A = (π − θ)/2π",
+            sp.Subs(a, (MU, KAPPA), (sp.S.Half, 1)),
+            (sp.pi - THETA) / (2 * sp.pi),
+            ANGLES,
+        ),
     )
-    values = {D: start, COT: sp.cot(THETA_0)}
-    angle = solution.subs(values)
-    return steps, sp.Tuple(angle, norm.subs(values | {THETA: angle}))
+    angle = sp.atan2(1, cotangent.subs(C, D - MU * sp.cot(THETA_0) / V).subs(start))  # in (0, π)
+    return steps, sp.Tuple(angle, norm.subs(start).subs(THETA, angle))
 
 
 @derivation(
     "single-neuron-rate",
-    "One student: exp(t) L tends to ¼ (V² (C + a/π)² + π²)/D², a = π/V, C = D − a cot θ₀",
+    "One student: exp(2μt) L tends to ½ μ [(V C + κ/2π)² + μ²]/D², D and C of single-neuron",
 )
 def single_neuron_rate() -> Derived:
-    """The result is lim exp(t) L in V, D and C; time enters as ε = exp(−t/2)."""
+    """The result is the limit in V, D, C, μ, κ; time enters as ε = exp(−μt)."""
     epsilon = sp.Symbol("epsilon", positive=True)
-    c = sp.Symbol("C", real=True)
-    a = sp.pi / V
-    tangent = a * epsilon / (D - c * epsilon)
+    tangent = MU * epsilon / (V * (D - C * epsilon))
     angle = sp.atan(tangent)
-    height = (sp.pi - angle) * epsilon / D  # ρ sin θ
+    height = weight(angle) * epsilon / D  # ρ sin θ
     width = height / tangent
-    limit = (V**2 * (c + a / sp.pi) ** 2 + sp.pi**2) / (4 * D**2)
-    along = -V * (c + a / sp.pi) / D
+    along = -(V * C + KAPPA / (2 * sp.pi)) / D
+    limit = MU / 2 * ((V * C + KAPPA / (2 * sp.pi)) ** 2 + MU**2) / D**2
     steps = (
         Step(
             "small angle",
-            "tan θ = a ε/(D − C ε), ε = exp(−t/2)",
+            "tan θ = μ ε/(V (D − C ε)), ε = exp(−μt)",
             Coefficient(angle, epsilon, 1),
-            a / D,
+            MU / (V * D),
         ),
-        Step(
-            "across",
-            "ρ sin θ = (π − θ) ε/D, first order in ε",
-            Coefficient(height, epsilon, 1),
-            sp.pi / D,
-        ),
+        Step("across", "ρ sin θ = A ε/D", Coefficient(height, epsilon, 1), MU / D),
         Step("along", "ρ cos θ tends to V", Coefficient(width, epsilon, 0), V),
         Step("along, first order", "ρ cos θ − V", Coefficient(width, epsilon, 1), along),
         Step(
             "the pair is of third order",
-            "−ρ V s(θ)/2π adds nothing to ¼ ‖r‖² at second order",
+            "κ ρ V s(θ)/2π adds nothing to ½ μ ‖r‖² at second order",
             Coefficient(kink(angle) * height / sp.sin(angle), epsilon, 2),
             sp.S.Zero,
         ),
         Step(
             "limit",
-            "¼ ‖r‖² with r = ε (along, across)",
-            (along**2 + (sp.pi / D) ** 2) / 4,
+            "½ μ ‖r‖² with r = ε (along, across)",
+            MU * (along**2 + (MU / D) ** 2) / 2,
             limit,
         ),
     )

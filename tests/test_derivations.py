@@ -18,14 +18,14 @@ from symbolic.derivation import LIBRARY, Derivation, Step, derivation
 from symbolic.library import derivations, derive
 from symbolic.lower import lower
 from symbolic.series import Coefficient
-from symbolic.toy_cases import V
+from symbolic.toy_cases import KAPPA, MU, V
 
 ALL = derivations()
 NAMES = [made.name for made in ALL]
 each = pytest.mark.parametrize("made", ALL, ids=NAMES)
 
 X = sp.Symbol("x", real=True)
-THETA = sp.Symbol("theta", real=True)
+RELU = {MU: sp.S.Half, KAPPA: 1}
 
 
 def altered(made, index, change):
@@ -251,7 +251,7 @@ def test_the_single_neuron_follows_its_closed_form():
     flow = precise(["1.5", "0"], [start], 20, times)
     context = mpmath.MPContext()
     context.dps = 60
-    angle, norm = derive("single-neuron").result
+    angle, norm = derive("single-neuron").result.subs(RELU)
     symbols = sorted(angle.free_symbols | norm.free_symbols, key=str)
     values = {
         "V": context.mpf(3) / 2,
@@ -272,9 +272,9 @@ def test_the_loss_of_a_single_neuron_falls_to_its_constant():
     context.dps = 60
     v, rho = context.mpf(3) / 2, context.mpf(1) / 2
     theta = context.atan2(context.mpf(4), -3)
-    d = (context.pi - theta) / (rho * context.sin(theta))
-    c = d - context.pi / v * context.cot(theta)
-    limit = derive("single-neuron-rate").result
+    d = (context.pi - theta) / (2 * context.pi * rho * context.sin(theta))
+    c = d - context.cot(theta) / (2 * v)
+    limit = derive("single-neuron-rate").result.subs(RELU)
     symbols = [sp.Symbol("C", real=True), sp.Symbol("D", positive=True), V]
     (value,) = lower([limit], symbols, "mpmath", context)(c, d, v)
     ratio = context.convert(flow.loss[-1]) * context.exp(100) / value
@@ -302,9 +302,9 @@ def test_toy_1_series_against_the_flow(mirror_flow):
     last, _ = mirror_numbers(flow, -1, context)
     # t₀ from κτ = π/θ − (2π/3)θ − …, whose next terms are below 1e-36 at t = 1e12.
     shift = pi / last - 2 * pi / 3 * last - 14 * pi / 135 * last**3 - context.mpf(10) ** 12
-    kappa, tau = sp.symbols("kappa tau", positive=True)
+    tau = sp.Symbol("tau", positive=True)
     for which, series in enumerate(derive("toy-1-series").result):
-        terms = sp.Add.make_args(sp.expand(series.subs({kappa: 1, V: 1})))
+        terms = sp.Add.make_args(sp.expand(series.subs({KAPPA: 1, V: 1})))
         terms = sorted(terms, key=lambda term: sp.Poly(term, 1 / tau).degree())
         for kept in (1, 2, 3):
             function = lower([sp.Add(*terms[:kept])], [tau], "mpmath", context)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -71,6 +72,26 @@ PROFILES = {
     "quick": Profile("quick", (0.1, 0.01), (0,)),
     "full": Profile("full", (0.1, 0.01, 0.001), (0, 1, 2)),
 }
+
+
+class Derived(Mapping[str, Prediction]):
+    """Predictions that are derived when they are first asked for, by a function of a module."""
+
+    def __init__(self, derive: Callable[[], Mapping[str, Prediction]]) -> None:
+        self._derive = derive
+
+    @cached_property
+    def _known(self) -> Mapping[str, Prediction]:
+        return self._derive()
+
+    def __getitem__(self, name: str) -> Prediction:
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""Flows measured for a claim: exponents, rates, limits, deviations, each with its error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flowkit.flows.flow import Flow
+from flowkit.flows.run import integrate
+from flowkit.problems.teacher_student import TeacherStudent
+from flowkit.rates import fit_exponential, fit_power_law
+from flowkit.verification.claim import Measured
+
+Array = np.ndarray
+
+
+def half_width(value: float, interval: tuple[float, float]) -> float:
+    """Largest distance from the value to an end of its interval."""
+    return max(interval[1] - value, value - interval[0])
+
+
+def limit(t: Array, y: Array, relative_error: Array) -> Measured:
+    """y at the last time; the error is the change over the last decade and that of the data."""
+    decade = float(np.interp(np.log(t[-1] / 10), np.log(t[1:]), y[1:]))
+    error = abs(y[-1] - decade) + abs(y[-1]) * relative_error[-1]
+    return Measured(float(y[-1]), float(error))
+
+
+def exponent(flow: Flow) -> Measured:
+    """Fitted exponent of the loss."""
+    fit = fit_power_law(flow)
+    note = "" if fit.status == "converged" else fit.message
+    return Measured(fit.exponent, half_width(fit.exponent, fit.interval), note)
+
+
+def rate(flow: Flow) -> Measured:
+    """Fitted exponential rate of the loss."""
+    fit = fit_exponential(flow.t, flow.loss, relative_error=flow.loss_error)
+    note = "" if fit.status == "converged" else fit.message
+    return Measured(fit.rate, half_width(fit.rate, fit.interval), note)
+
+
+def worst(flow: Flow, deviation: Array) -> Measured:
+    """Largest deviation over the run, with the error of the loss at that point."""
+    at = int(np.argmax(deviation))
+    return Measured(float(deviation[at]), float(flow.loss_error[at]))
+
+
+def whole_flow(problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None) -> Flow:
+    """The flow to t_max; a run that ends earlier is no evidence."""
+    flow = integrate(problem, w0, t_max, t_eval=t_eval, progress=False)
+    if flow.status == "interrupted":
+        raise KeyboardInterrupt
+    if flow.status != "finished":
+        raise ArithmeticError(f"the run is {flow.status}: {flow.message}")
+    return flow
