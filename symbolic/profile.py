@@ -1,7 +1,7 @@
 """The energy of the slow manifold, whose critical points are self-similar profiles.
 
 Near the minimum students are w_i = h_i v + b_i, b_i ⟂ v, ‖v‖ = 1, with Σ h_i = 1 and small
-φ_i = b_i/h_i.  An angle is ‖φ_i − φ_j‖ to leading order, so the pair remainder leaves its cubic term
+φ_i = b_i/h_i.  Angles are ‖φ_i − φ_j‖ to leading order; of the pair remainder their cube is left:
 
     P = Σ_{a<b} c_a c_b ‖φ_a − φ_b‖³/6π,   weights c = (h_1 … h_n, −1 of the teacher at φ = 0).
 

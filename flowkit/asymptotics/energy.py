@@ -141,5 +141,5 @@ def pair_forms(arithmetic: str) -> Callable[[Array], tuple[Array, Array, Array]]
 
     lowered = lower(source(), [RHO], arithmetic)
     if arithmetic == "numpy":
-        return lambda rho: tuple(lowered(rho))  # type: ignore[return-value]
-    return np.frompyfunc(lambda x: tuple(map(arb, lowered(x))), 1, 3)  # type: ignore[return-value]
+        return lambda rho: tuple(lowered(rho))
+    return np.frompyfunc(lambda x: tuple(map(arb, lowered(x))), 1, 3)
