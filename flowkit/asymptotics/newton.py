@@ -117,7 +117,7 @@ def _newton(energy: Energy, beta: Array, near: Array, digits: int | None) -> tup
         size = norm(plain, doubles(beta))
         before, length = length, norm(plain, step) * to_number(unit) / size
         beta = _moved(energy, beta, step * min(1.0, LONGEST / max(length, LONGEST)), unit)
-        if not np.isfinite(length) or norm(plain, doubles(beta)) < CLOSE:
+        if not np.isfinite(length) or norm(plain, doubles(beta)) < CLOSE * norm(plain, near):
             break
         if length <= goal or (before < FROZEN and length > before / 2):
             return beta, length

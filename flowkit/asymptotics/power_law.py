@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import mpmath
 import numpy as np
 
 from flowkit.asymptotics.ends import Cluster, End
@@ -114,8 +115,8 @@ def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:
     convert = np.frompyfunc(to_mpf if exact else float, 1, 1)
     kind = object if exact else float
     lifted = [convert(last.lift(fit.profile.beta)).astype(kind) for fit in fits]
-    h = np.array(convert(np.zeros(n)), kind)
-    profile = np.array(convert(np.zeros((n, lifted[0].shape[1]))), kind)
+    zero = mpmath.mpf(0) if exact else 0.0
+    h, profile = np.full(n, zero, kind), np.full((n, lifted[0].shape[1]), zero, kind)
     for fit, rows in zip(fits, lifted, strict=True):
         for row, group in enumerate(fit.cluster.members):
             h[group] = convert(fit.energy.h[row])
