@@ -132,7 +132,8 @@ def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:
 
 
 def _corrections(fits: list[Fit]) -> tuple[Term, ...]:
-    """Of t³L: ln t/t, 1/t, and the square of the slowest deviation of the shape."""
+    """Of t³L: ln t/t, 1/t, and squares of those deviations of the shape that are as slow, or of the
+    slowest."""
     terms = [Term(power=-1)]
     logarithm: Any = None
     if len(fits) == 1:
@@ -141,9 +142,9 @@ def _corrections(fits: list[Fit]) -> tuple[Term, ...]:
         logarithm = to_mpf(logarithm) if fit.energy.exact else float(logarithm)
     if logarithm is None or abs(logarithm) > NOTHING * abs(to_number(fits[0].profile.constant)):
         terms.insert(0, Term(power=-1, log_power=1, coefficient=logarithm))
-    slowest = [x for x in (fit.profile.slowest for fit in fits) if x is not None]
-    if slowest and min(slowest) > 1:
-        terms.append(Term(power=-2 * (min(slowest) - 1)))
+    deviations = sorted({x for fit in fits for x in fit.profile.others})
+    slow = [x for x in deviations if 1 < x <= 1.5] or deviations[:1]
+    terms += [Term(power=-2 * (x - 1)) for x in slow if x > 1]
     return tuple(sorted(terms, key=lambda term: -term.power))
 
 

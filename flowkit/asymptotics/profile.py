@@ -65,9 +65,15 @@ class Profile:
     @property
     def slowest(self) -> float | None:
         """The smallest λ but for one of the time shift, 2; None if there is no other."""
+        return min(self.others, default=None)
+
+    @property
+    def others(self) -> tuple[float, ...]:
+        """The λ but for one of the time shift, 2."""
+        if not self.eigenvalues:
+            return ()
         shift = int(np.argmin(np.abs(np.array(self.eigenvalues) - 2)))
-        others = [x for i, x in enumerate(self.eigenvalues) if i != shift]
-        return min(others, default=None)
+        return self.eigenvalues[:shift] + self.eigenvalues[shift + 1 :]
 
     def __repr__(self) -> str:
         kind = "stable" if self.stable else "unstable"

@@ -9,7 +9,6 @@ from math import ceil
 from typing import Any
 
 import flint
-import mpmath
 import numpy as np
 from flint import arb
 
@@ -17,6 +16,7 @@ from flowkit.asymptotics import quadratic
 from flowkit.asymptotics.closed_forms import Exponentials, equal_students, parallel_students
 from flowkit.asymptotics.ends import End, FarError, end, last_time
 from flowkit.asymptotics.power_law import EXPONENT, power_law
+from flowkit.asymptotics.rates import slowest_rate
 from flowkit.asymptotics.result import Asymptotics, Term, simple
 from flowkit.flows.flow import Flow
 from flowkit.multiprecision.flow import PreciseFlow
@@ -185,20 +185,7 @@ def _fast_rate(problem: TeacherStudent, last: End, digits: int | None) -> Any:
     counts = [cluster.count for cluster in last.clusters]
     if len(counts) == 1:
         return simple(counts[0] * Fraction(problem.weights[0]))
-    teachers = problem.teacher if digits is None else problem.exact_teacher
-    context = mpmath.MPContext()
-    context.dps = (digits or 15) + 10
-    hessian = problem.hessian(teachers, precision=digits)
-    root = np.sqrt(np.repeat(counts, problem.dimension))
-    if digits is None:
-        return float(np.linalg.eigvalsh(root[:, None] * hessian * root)[0])
-    exact = [context.sqrt(n) for n in np.repeat(counts, problem.dimension).tolist()]
-    rows = [
-        [context.make_mpf(x._mpf_) * a * b for x, b in zip(row, exact, strict=True)]
-        for row, a in zip(hessian, exact, strict=True)
-    ]
-    smallest = min(context.eigsy(context.matrix(rows), eigvals_only=True))
-    return mpmath.mp.make_mpf(smallest._mpf_)
+    return slowest_rate(problem, counts, last.dims + 1, digits)
 
 
 def _lonely(
