@@ -22,7 +22,7 @@ from flowkit.problems.exact import to_mpf
 Array = np.ndarray
 
 FARTHEST = 1e90  # later states of a flow in doubles are a magnified picture
-FADING = 1e-3  # of ‖v‖: a student behind its teacher that is shorter does not count
+FADED = 1e-100  # of ‖v‖: a student behind its teacher that is shorter will not come back
 FAR = "the students have not come close to their teachers yet"
 NEAR = 0.3  # angles, and residuals in units of ‖v‖, within which students are a cluster
 
@@ -159,8 +159,11 @@ def _clusters(
     found = []
     for k, v in enumerate(teachers):
         length = _root((v * v).sum())
-        behind = np.array([bool(x < 0) and bool(abs(x) < FADING * length) for x in c])
-        rows = np.flatnonzero((owner == k) & ~behind)
+        mine = np.flatnonzero(owner == k)
+        behind = c[mine] < 0
+        if (abs(c[mine[behind]]) > FADED * length).any():
+            raise FarError("a student behind its teacher has not faded yet")
+        rows = mine[~behind]
         members = [groups[i] for i in rows]
         if not members:
             raise FarError(FAR)

@@ -64,7 +64,9 @@ def power_law(
     reason = f"{_situation(last)}; the shape is within {max(f.off for f in fits):.0e} of a profile"
     return Asymptotics(
         kind="power law",
-        reason=reason if last.accuracy < np.inf else reason + "; the flow is not certified",
+        reason=reason
+        if last.accuracy < 0.1
+        else f"{reason}; no digit of the flow is certain there",
         constant=to_mpf(total) if digits is not None else float(total),
         error=float(error + abs(to_number(total)) * last.accuracy),
         **known,

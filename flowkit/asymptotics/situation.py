@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, exp
 from typing import Any
 
 import flint
@@ -18,6 +18,7 @@ from flowkit.asymptotics.ends import End, FarError, end, last_time
 from flowkit.asymptotics.power_law import EXPONENT, power_law
 from flowkit.asymptotics.rates import slowest_rate
 from flowkit.asymptotics.result import Asymptotics, Term, simple
+from flowkit.flows.event import Event
 from flowkit.flows.flow import Flow
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.problems.exact import ball, bits, to_float, to_mpf
@@ -77,6 +78,8 @@ def _one_teacher(
     parts = [row @ v / square for row in rows]
     with flint.ctx.workprec(bits(digits or DOUBLE)):
         if all((row == part * v).all() for row, part in zip(rows, parts, strict=True)):
+            if isinstance(flow, Flow) and _turns(flow):
+                return _after_deaths(problem, flow, parallel=True)
             return _parallel(problem, parts, square, digits)
         if (rows == rows[0]).all():
             return _equal(problem, rows[0], len(rows), digits)
@@ -88,8 +91,7 @@ def _one_teacher(
 def _parallel(
     problem: TeacherStudent, parts: list[Fraction], square: Fraction, digits: int | None
 ) -> Asymptotics:
-    mean = problem.weights[0]
-    found = parallel_students(parts, square, mean)
+    found = parallel_students(parts, square, problem.weights[0])
     facing = sum(x > 0 for x in parts)
     if isinstance(found, str):
         kind = "undecided" if facing or problem.activation.alpha else "no decay"
@@ -193,34 +195,50 @@ def _lonely(
 ) -> Asymptotics:
     """Every teacher has one student left, or equal ones: exponential."""
     if len(last.clusters) > 1:
-        return Asymptotics(
-            kind="exponential",
-            rate=2 * fast_rate,
-            fast_rate=fast_rate,
-            reason=(
-                "every teacher is learnt by one student, or by equal ones: the Hessian at the "
-                "minimum sets the rate; the constant depends on the whole flow"
-            ),
+        reason = (
+            "every teacher is learnt by one student, or by equal ones: the Hessian at the minimum "
+            "sets the rate; the constant depends on the whole flow"
         )
-    (cluster,) = last.clusters
-    (group,) = cluster.members
-    died = [event for event in flow.events if event.kind == "zero-neuron"]
-    faded = len(flow.w0) - len(group) - len({event.neuron for event in died})
-    rate = 2 * min(Fraction(problem.weights[0]) * n for n in (len(group), faded) if n)
-    reason = f"{len(group)} equal students are left of {len(flow.w0)}"
-    if faded or not died:
-        reason += f"; {faded} fade behind the teacher, and the constant depends on the whole flow"
         return Asymptotics(
-            kind="exponential", rate=simple(rate), fast_rate=fast_rate, reason=reason
+            kind="exponential", rate=2 * fast_rate, fast_rate=fast_rate, reason=reason
         )
-    # From the last death on the others follow an exact solution.
-    assert isinstance(flow, Flow)
-    t = np.nextafter(died[-1].t, np.inf)
-    w = problem.students(flow(t), exact=True)[group[0]]
+    count = last.clusters[0].count
+    died = {event.neuron for event in _turns(flow)}
+    faded = len(flow.w0) - count - len(died)
+    if not faded:
+        assert isinstance(flow, Flow)
+        return _after_deaths(problem, flow, parallel=False)
+    rate = 2 * min(Fraction(problem.weights[0]) * n for n in (count, faded))
+    reason = (
+        f"{count} equal students are left of {len(flow.w0)}; {faded} faded behind the teacher, and "
+        "the constant depends on the whole flow"
+    )
+    return Asymptotics(kind="exponential", rate=simple(rate), fast_rate=fast_rate, reason=reason)
+
+
+def _turns(flow: Run) -> list[Event]:
+    """Where students reached zero, or left it."""
+    return [event for event in flow.events if event.kind in ("zero-neuron", "released-neuron")]
+
+
+def _after_deaths(problem: TeacherStudent, flow: Flow, parallel: bool) -> Asymptotics:
+    """From the last death on the others follow an exact solution, in a time that begins there."""
+    t = float(np.nextafter(_turns(flow)[-1].t, np.inf))
+    v = problem.exact_teacher[0]
+    rows = [row for row in problem.students(flow(t), exact=True) if any(row)]
     with flint.ctx.workprec(bits(DOUBLE)):
-        found = equal_students(w, problem.exact_teacher[0], len(group), *problem.weights)
-        constant = found.coefficients[0] * (ball(Fraction(t)) * ball(rate)).exp()
-        shown = _exponential(problem, found, len(group), f"{reason}: an exact solution", digits)
-        shown = _with_constant(shown, constant, digits)
-    accuracy = 10 * float(flow._error_at(np.array([t]))[0])
-    return replace(shown, error=shown.error + accuracy * to_float(constant))
+        if parallel:
+            found = _parallel(problem, [row @ v / (v @ v) for row in rows], v @ v, None)
+        else:
+            found = _equal(problem, rows[0], len(rows), None)
+    if found.constant is None or found.rate is None:
+        return found
+    since = exp(float(found.rate) * t)
+    error = found.error + 10 * float(flow._error_at(np.array([t]))[0]) * found.constant
+    return replace(
+        found,
+        constant=found.constant * since,
+        error=error * since,
+        corrections=tuple(replace(term, coefficient=None) for term in found.corrections),
+        reason=f"{len(rows)} of {len(flow.w0)} students are left; {found.reason}",
+    )
