@@ -96,6 +96,14 @@ def last_time(flow: Flow | PreciseFlow) -> Any:
     return flow.run.end.expm1().mid()
 
 
+def earlier_time(flow: Flow | PreciseFlow, t: Any) -> Any:
+    """About half of t; of a flow in doubles, where a step ended."""
+    if isinstance(flow, Flow):
+        times = flow.path.times
+        return float(times[max(np.searchsorted(times, t / 2, side="right") - 1, 0)])
+    return (t / 2).mid()
+
+
 def end(flow: Flow | PreciseFlow, t: Any) -> End:
     """The state at time t (float or arb); `flint.ctx.prec` must be that of the run.
 
@@ -125,7 +133,7 @@ def _double_end(flow: Flow, t: float) -> End:
     return End(
         t=t,
         clusters=_clusters(teachers, groups, owner, c, beta, setting.length),
-        cube=exp(log_loss + 3 * log(t)),
+        cube=exp(log_loss + 3 * log(t)) if t > 0 else 0.0,
         accuracy=float(flow._error_at(np.array([t]))[0]),
         dims=_rank(np.vstack([teachers, setting.w])) - 1,
         lift=setting.frame.lift,

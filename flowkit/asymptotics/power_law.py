@@ -20,11 +20,11 @@ from flowkit.asymptotics.newton import (
 )
 from flowkit.asymptotics.profile import LARGEST, Profile, refined
 from flowkit.asymptotics.result import Asymptotics, Term
+from flowkit.asymptotics.start import EXPONENT
 from flowkit.problems.exact import to_mpf
 
 Array = np.ndarray
 
-EXPONENT = -3  # −p/(p − 2) of a reduced gradient flow whose loss has degree p = 3
 ALIKE = 0.1  # distance of a shape to its profile, relative, up to which it is on its way there
 OFF = 0.05  # relative distance of t³L to that of the slow manifold, beyond which it is not there
 NOTHING = 1e-12  # a coefficient, relative to the constant, that is rounding
