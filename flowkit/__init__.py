@@ -32,6 +32,8 @@ _HOME = {
     "fit_power_law": "flowkit.rates",
     "fit_exponential": "flowkit.rates",
     "fit_rate": "flowkit.rates",
+    "self_similar_profile": "flowkit.asymptotics.profile",
+    "Asymptotics": "flowkit.asymptotics.result",
     "claims": "flowkit.verification.registry",
     "verify": "flowkit.verification.run",
 }
@@ -39,6 +41,8 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
+    from flowkit.asymptotics.profile import self_similar_profile as self_similar_profile
+    from flowkit.asymptotics.result import Asymptotics as Asymptotics
     from flowkit.flows.event import Event as Event
     from flowkit.flows.flow import Flow as Flow
     from flowkit.integration import integrate as integrate

@@ -65,6 +65,30 @@ class Problem(ABC):
         size = students.size
         return self._correct("hessian", students, precision).reshape(size, size)
 
+    def asymptotics(self, flow_or_w: Any) -> Any:
+        """How the loss ends: law, constant and next corrections, as the theory predicts them.
+
+        Parameters
+        ----------
+        flow_or_w : Flow, PreciseFlow or array_like (n, d)
+            A flow of this problem, the further the better, or students at t = 0.  Weights alone
+            give the law, and the constant only where it does not depend on the whole flow.
+
+        Returns
+        -------
+        Asymptotics
+            In many digits from a flow that has them; its `reason` says which situation this is.
+
+        Raises
+        ------
+        ValueError
+            A flow of another problem, students of the wrong shape, several teachers without a flow
+            that has come near a minimum, or a loss of which nothing is known.
+        """
+        from flowkit.asymptotics.situation import asymptotics
+
+        return asymptotics(self, flow_or_w)
+
     def _correct(self, quantity: str, students: Array, precision: int | None) -> Array:
         """In doubles if those can be trusted, else exactly."""
         if precision is None:

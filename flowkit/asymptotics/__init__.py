@@ -1,0 +1,1 @@
+"""What the theory predicts of a flow: exponent, constant and corrections of its loss."""

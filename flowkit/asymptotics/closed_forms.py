@@ -1,0 +1,73 @@
+"""Constants of the flows that have an exact solution, in balls, from exact weights."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+
+from flowkit.problems.exact import ball
+
+Array = np.ndarray
+
+
+class Exponentials(NamedTuple):
+    """L = Σ coefficient e^(−rate t) + …, the slowest first; `exact`: nothing follows."""
+
+    rates: list[Fraction]
+    coefficients: list[arb]
+    exact: bool
+
+
+def equal_students(w: Array, v: Array, count: int, mean: Any, kink_weight: Any) -> Exponentials:
+    """`count` students equal to w, not parallel to v (Fractions).
+
+    u = count · w follows count times the flow of one neuron.  With θ = ∠(u, v), y = ‖u‖ sin θ and
+    A(θ) = mean − kink_weight θ/2π, that flow has y = (A/D) e^(−mean t) and
+    cot θ = (‖v‖/mean) (D e^(mean t) − C), D = A/y at t = 0; so, with ‖u‖ cos θ − ‖v‖ and y,
+
+        L e^(2 mean t) → ½ mean [(kink_weight/2π + ‖v‖ C)² + mean²]/D².
+    """
+    u = count * w
+    square, dot = v @ v, u @ v
+    along = ball(dot) / ball(square).sqrt()
+    across = ball(u @ u - dot * dot / square).sqrt()
+    theta = arb.atan2(across, along)
+    d = (ball(mean) - ball(kink_weight) * theta / (2 * arb.pi())) / across
+    # ‖v‖ C = ‖v‖ D − mean cot θ
+    shift = ball(square).sqrt() * d - ball(mean) * along / across
+    linear = ball(kink_weight) / (2 * arb.pi()) + shift
+    constant = ball(mean) / 2 * (linear**2 + ball(mean) ** 2) / d**2
+    rate = 2 * Fraction(mean) * count
+    return Exponentials([rate, rate + Fraction(mean) * count], [constant], False)
+
+
+def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exponentials | str:
+    """Students w_i = parts_i v, ‖v‖² = `square`; a sentence if they do not just fade or grow.
+
+    With X = Σ facing − 1 and N = Σ opposite, the slope of the activation 0 on the negative side or
+    N = 0:  L = ½ mean ‖v‖² (X² + N²), Ẋ = −p mean X, Ṅ = −m mean N for p facing, m opposite.
+    """
+    facing = [x for x in parts if x > 0]
+    opposite = [-x for x in parts if x < 0]
+    mean = Fraction(mean)
+    if opposite and mean != Fraction(1, 2):
+        return "those opposite to the teacher reach zero and turn round"
+    if not facing:
+        return "none faces the teacher, and none ever will"
+    missing = sum(facing) - 1
+    if missing > 0 and min(facing) <= missing / len(facing):
+        return "one shrinks to zero before their sum has come down to the teacher"
+    if len(set(opposite)) > 1:
+        return "those opposite to the teacher are not equal: the smaller reach zero"
+    grows, fades = 2 * mean * len(facing), 2 * mean * len(opposite)
+    squares = {grows: Fraction(missing) ** 2}
+    if opposite:
+        squares[fades] = squares.get(fades, Fraction(0)) + Fraction(sum(opposite)) ** 2
+    kept = {rate: squares[rate] for rate in sorted(squares) if squares[rate]} or {
+        grows: Fraction(0)
+    }
+    factor = mean / 2 * square
+    return Exponentials(list(kept), [ball(factor * x) for x in kept.values()], True)

@@ -1,0 +1,100 @@
+"""What weights at the start tell of one teacher: exact solutions, symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from flowkit.asymptotics.closed_forms import Exponentials, equal_students, parallel_students
+from flowkit.asymptotics.result import Asymptotics, Term, simple
+from flowkit.problems.exact import ball, to_float, to_mpf
+from flowkit.problems.teacher_student import TeacherStudent
+
+Array = np.ndarray
+
+EXPONENT = -3  # −p/(p − 2) of a reduced gradient flow whose loss has degree p = 3
+MIRRORED = "mirror images about the teacher, which they stay: each learns half of it"
+
+
+def parallel(problem: TeacherStudent, rows: Array, digits: int | None) -> Asymptotics:
+    """Students (Fractions) taken as parallel to the teacher."""
+    v = problem.exact_teacher[0]
+    square = v @ v
+    parts = [row @ v / square for row in rows]
+    found = parallel_students(parts, square, problem.weights[0])
+    facing = sum(x > 0 for x in parts)
+    if isinstance(found, str):
+        kind = "undecided" if facing or problem.activation.alpha else "no decay"
+        return Asymptotics(kind=kind, reason=f"students parallel to the teacher: {found}")
+    reason = f"students parallel to the teacher, {facing} of them facing it: the flow is linear"
+    return _exponential(problem, found, facing, reason, digits)
+
+
+def equal(problem: TeacherStudent, w: Array, count: int, digits: int | None) -> Asymptotics:
+    """`count` students equal to w (Fractions), not parallel to the teacher."""
+    found = equal_students(w, problem.exact_teacher[0], count, *problem.weights)
+    reason = "one student" if count == 1 else f"{count} equal students, which follow one"
+    return _exponential(problem, found, count, f"{reason}: an exact solution", digits)
+
+
+def _exponential(
+    problem: TeacherStudent, found: Exponentials, count: int, reason: str, digits: int | None
+) -> Asymptotics:
+    convert: Callable[[arb], Any] = to_float if digits is None else to_mpf
+    later = [simple(rate - found.rates[0]) for rate in found.rates[1:]]
+    known = [convert(x) for x in found.coefficients[1:]] or [None] * len(later)
+    shown = Asymptotics(
+        kind="exponential",
+        rate=simple(found.rates[0]),
+        corrections=tuple(Term(rate=x, coefficient=c) for x, c in zip(later, known, strict=True)),
+        fast_rate=simple(count * Fraction(problem.weights[0])),
+        reason=reason,
+    )
+    return with_constant(shown, found.coefficients[0], digits)
+
+
+def different(problem: TeacherStudent, rows: Array, digits: int | None) -> Asymptotics:
+    """Students (Fractions) of different directions: the exponent, the constant of mirror images."""
+    shown = Asymptotics(
+        kind="power law",
+        exponent=EXPONENT,
+        fast_rate=simple(len(rows) * Fraction(problem.weights[0])),
+        reason=(
+            "students of different directions: t⁻³ unless all but one reach zero; the constant "
+            "depends on the whole flow: ask with a flow"
+        ),
+    )
+    constant = mirrored_constant(problem, rows)
+    if constant is None:
+        return shown
+    shown = replace(shown, corrections=(Term(power=-1),), eigenvalues=(2.0,), stable=True)
+    return with_constant(replace(shown, reason=MIRRORED), constant, digits)
+
+
+def mirrored_constant(problem: TeacherStudent, rows: Array) -> arb | None:
+    """lim t³L of m equal students and m mirror images of them about v; None for others."""
+    v = problem.exact_teacher[0]
+    distinct = [np.array(x) for x in dict.fromkeys(map(tuple, rows.tolist()))]
+    if len(distinct) != 2:
+        return None
+    count, other = (sum((row == x).all() for row in rows) for x in distinct)
+    total, gap = distinct[0] + distinct[1], distinct[0] - distinct[1]
+    if count != other or gap @ v or (total * (v @ v) != (total @ v) * v).any():
+        return None
+    kink_weight = Fraction(problem.weights[1])
+    return arb.pi() ** 2 * ball(Fraction(v @ v) / (6 * kink_weight**2 * int(count) ** 3))
+
+
+def with_constant(shown: Asymptotics, constant: arb | None, digits: int | None) -> Asymptotics:
+    """In the user's numbers, with the rounding as error."""
+    if constant is None:
+        return shown
+    if digits is not None:
+        return replace(shown, constant=to_mpf(constant), error=to_float(constant.rad()))
+    value = to_float(constant)
+    return replace(shown, constant=value, error=abs(value) * 2.0**-53 + to_float(constant.rad()))
