@@ -20,7 +20,7 @@ import sympy as sp
 
 from symbolic.gaussian import THETA
 from symbolic.special import written_out
-from symbolic.teacher_student import REMAINDER
+from symbolic.pairs import REMAINDER
 
 RHO = sp.Symbol("rho", nonnegative=True)
 PAIR = written_out(REMAINDER).series(THETA, 0, 4).removeO().subs(THETA, RHO)
