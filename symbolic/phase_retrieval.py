@@ -15,6 +15,7 @@ from functools import cached_property
 
 import sympy as sp
 
+
 @dataclass(frozen=True)
 class QuadraticExpressions:
     """The loss of n students in R^d written out in components.

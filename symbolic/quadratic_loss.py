@@ -65,8 +65,7 @@ def quadratic_loss() -> Derived:
         ),
         Step(
             "norm of M",
-            "‖M‖² = tr(UᵀDU UᵀDU) = tr(DGDG), and with Σ over students "
-            "Σ_jk g_jk² − 2Σ_k h_k² + s²",
+            "‖M‖² = tr(UᵀDU UᵀDU) = tr(DGDG), and with Σ over students Σ_jk g_jk² − 2Σ_k h_k² + s²",
             trace(signs, gram, signs, gram),
             G11**2 + 2 * G12**2 + G22**2 - 2 * H1**2 - 2 * H2**2 + S**2,
         ),
