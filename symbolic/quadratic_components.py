@@ -63,7 +63,7 @@ def _ratios_at_the_minimum() -> tuple[Step, Step]:
     return (
         Step(
             "θ at the minimum",
-            "w_k = q_k v, Σ_k q_k² = 1; for ηs = 10⁻³, K = 10 and equal q_k it is 2.7·10⁻³, where the "
+            "w_k = q_k v, Σ_k q_k² = 1; for ηs = 10⁻³, K = 10, equal q_k it is 2.7·10⁻³, where the "
             "text has 10⁻⁴",
             (big_b / big_a).subs({B1: 0, B2: 0}).subs(shares),
             theta / (1 + theta),
