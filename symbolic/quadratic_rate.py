@@ -13,6 +13,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
+from symbolic.gaussian_moments import trace
 from symbolic.quadratic_dynamics import S
 from symbolic.quadratic_loss import PAPER
 from symbolic.quadratic_scale import C
@@ -61,6 +62,12 @@ def _matrix_flow() -> tuple[Step, ...]:
     corner = sp.Symbol("G_11", real=True)
     matrix = sp.Matrix([[RHO, CROSS], [CROSS, PART]])
     velocity = flow(matrix)
+    whole, g = matrix + sp.diag(S, 0), pull(matrix)
+    products = [
+        2 * trace(whole[0, :], g[:, 0]),
+        trace(whole[0, :], g[:, 1]) + trace(g[0, :], whole[:, 1]),
+        2 * trace(whole[1, :], g[:, 1]),
+    ]
     schur = PART - CROSS**2 / (S + RHO)
     slopes = [sp.diff(schur, x) for x in (RHO, CROSS, PART)]
     change = sp.Matrix([velocity[0, 0], velocity[0, 1], velocity[1, 1]])
@@ -76,7 +83,7 @@ def _matrix_flow() -> tuple[Step, ...]:
             "flow of M",
             "W' = −C W𝒢 gives S' = C(W'ᵀW + WᵀW') = −C(S𝒢 + 𝒢S); ρ', c', P' for d = 2. "
             "Near the minimum c' = −2Cs c: c dies exponentially",
-            change,
+            -C * sp.Matrix(products),
             -2 * C * written,
             reference="quadratic-gradient, quadratic-scale",
         ),
@@ -89,7 +96,7 @@ def _matrix_flow() -> tuple[Step, ...]:
         Step(
             "rank",
             "det S = (s + ρ)Q, s + ρ = C‖a‖²: rank S = rank W = 1 + rank Q if a ≠ 0",
-            (matrix + sp.diag(S, 0)).det(),
+            whole.det(),
             (S + RHO) * schur,
         ),
         Step(
