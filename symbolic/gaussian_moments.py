@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
+from symbolic.traces import named, trace
 
 X, Y = sp.symbols("x y", real=True)
 LEMMA_6 = "Wang & Abernethy, Lemma 6"
@@ -25,7 +25,8 @@ def quartic_moment() -> Derived:
     second, fourth = (sp.Integral(X**k * density, (X, *line)) for k in (2, 4))
     plane = sp.exp(-(X**2 + Y**2) / 2) / (2 * sp.pi)
     mixed = sp.Integral(X**2 * Y**2 * plane, (X, *line), (Y, *line))
-    matrix = _symmetric("M", 3)
+    _, general = named("M", 3, 3)
+    matrix = sp.Matrix(3, 3, lambda i, j: general[min(i, j), max(i, j)])
     moments = {(4,): 3, (2, 2): 1}
     expanded = sp.Add(
         *(
@@ -66,62 +67,63 @@ def square_moment(matrix: sp.Matrix) -> sp.Expr:
     return 2 * sp.Add(*(x**2 for x in matrix)) + matrix.trace() ** 2
 
 
-def trace(*factors: Any) -> sp.Expr:
-    """The trace of a product of matrices, which prints as such."""
-    return sp.Trace(sp.MatMul(*map(sp.ImmutableMatrix, factors), evaluate=False))
-
-
 def _two_forms() -> Step:
-    a, b = _symmetric("A", 2), _symmetric("B", 2)
+    (a, entries_a), (b, entries_b) = named("A"), named("B")
+    at = {a: entries_a, b: entries_b}
+    plus, minus = (2 * trace(m * m, at) + trace(m, at) ** 2 for m in (a + b, a - b))
     return Step(
         "two quadratic forms",
         "E (xᵀAx)(xᵀBx) = ¼[E (xᵀ(A + B)x)² − E (xᵀ(A − B)x)²] for A = Aᵀ, B = Bᵀ, "
-        "and E (xᵀMx)² = 2‖M‖² + (tr M)²",
-        (square_moment(a + b) - square_moment(a - b)) / 4,
-        2 * trace(a, b) + a.trace() * b.trace(),
+        "and E (xᵀMx)² = 2 tr M² + (tr M)²",
+        (plus - minus) / 4,
+        2 * trace(a * b, at) + trace(a, at) * trace(b, at),
         reference="quartic-moment",
     )
 
 
 def _any_matrix() -> Step:
-    a = _general("A", 2)
+    a, entries = named("A")
+    at = {a: entries}
+    symmetric = (a + a.T) / 2
     return Step(
         "a matrix that is not symmetric",
         "xᵀAx = xᵀMx with M = ½(A + Aᵀ)",
-        square_moment((a + a.T) / 2),
-        trace(a, a.T) + trace(a, a) + a.trace() ** 2,
+        2 * trace(symmetric * symmetric, at) + trace(symmetric, at) ** 2,
+        trace(a * a.T, at) + trace(a * a, at) + trace(a, at) ** 2,
     )
 
 
 def _lemma_6() -> tuple[Step, Step]:
-    v, w = _general("V", 2), _general("W", 2)
+    (v, entries_v), (w, entries_w) = named("V"), named("W")
+    at = {v: entries_v, w: entries_w}
     forms = Step(
         "two matrices",
-        "‖xᵀV‖² = xᵀAx with A = VVᵀ, ‖xᵀW‖² = xᵀBx with B = WWᵀ; 2 tr(AB) = 2‖VᵀW‖²",
-        2 * trace(v, v.T, w, w.T) + trace(v, v.T) * trace(w, w.T),
-        trace(v.T, v) * trace(w.T, w) + 2 * trace(v.T, w, w.T, v),
+        "‖xᵀV‖² = xᵀAx with A = VVᵀ, ‖xᵀW‖² = xᵀBx with B = WWᵀ; the result is ‖V‖²‖W‖² + 2‖VᵀW‖²",
+        2 * trace(v * v.T * w * w.T, at) + trace(v * v.T, at) * trace(w * w.T, at),
+        trace(v.T * v, at) * trace(w.T * w, at) + 2 * trace(v.T * w * w.T * v, at),
         reference=f"{LEMMA_6}, first line",
     )
     mixed = Step(
         "a product of two matrices",
-        "A = WVᵀ: tr A = tr WᵀV, tr A² = tr(WᵀVWᵀV), ‖A‖² = ‖WVᵀ‖²",
-        trace(w, v.T, v, w.T) + trace(w, v.T, w, v.T) + trace(w, v.T) ** 2,
-        trace(w.T, v) ** 2 + trace(w.T, v, w.T, v) + trace(w, v.T, v, w.T),
+        "A = WVᵀ: ‖A‖² = ‖WVᵀ‖², tr A² = tr(WᵀVWᵀV), tr A = tr WᵀV",
+        trace(w * v.T * v * w.T, at) + trace(w * v.T * w * v.T, at) + trace(w * v.T, at) ** 2,
+        trace(w.T * v, at) ** 2 + trace(w.T * v * w.T * v, at) + trace(w * v.T * v * w.T, at),
         reference=f"{LEMMA_6}, second line",
     )
     return forms, mixed
 
 
 def _vectors() -> tuple[Step, ...]:
-    u, v = (sp.Matrix(sp.symbols(f"{name}_1:3", real=True)) for name in "uv")
-    square = v.dot(v) * u.dot(u) + 2 * u.dot(v) ** 2
-    half = sp.Matrix([sp.Derivative(square, x) / 2 for x in v])
-    linear = 2 * u.dot(v) * u + u.dot(u) * v
+    (u, column_u), (v, column_v) = named("u", 2, 1), named("v", 2, 1)
+    at = {u: column_u, v: column_v}
+    square = column_v.dot(column_v) * column_u.dot(column_u) + 2 * column_u.dot(column_v) ** 2
+    half = sp.Matrix([sp.Derivative(square, x) / 2 for x in column_v])
+    linear = 2 * column_u.dot(column_v) * column_u + column_u.dot(column_u) * column_v
     return (
         Step(
             "squares of two components",
-            "A = uuᵀ, B = vvᵀ: E (x·u)²(x·v)²",
-            2 * trace(u, u.T, v, v.T) + trace(u, u.T) * trace(v, v.T),
+            "A = uuᵀ, B = vvᵀ: E (x·u)²(x·v)² = 2(u·v)² + ‖u‖²‖v‖²",
+            2 * trace(u * u.T * v * v.T, at) + trace(u * u.T, at) * trace(v * v.T, at),
             square,
         ),
         Step(
@@ -134,20 +136,11 @@ def _vectors() -> tuple[Step, ...]:
         Step(
             "a cube",
             "v = u: E (x·u)³x = 3‖u‖²u",
-            linear.subs(dict(zip(v, u, strict=True)), simultaneous=True),
-            3 * u.dot(u) * u,
+            linear.subs(dict(zip(column_v, column_u, strict=True)), simultaneous=True),
+            3 * column_u.dot(column_u) * column_u,
             reference="Wang & Abernethy, below eq. (6)",
         ),
     )
-
-
-def _general(name: str, size: int) -> sp.Matrix:
-    return sp.Matrix(size, size, lambda i, j: sp.Symbol(f"{name}_{i + 1}{j + 1}", real=True))
-
-
-def _symmetric(name: str, size: int) -> sp.Matrix:
-    matrix = _general(name, size)
-    return sp.Matrix(size, size, lambda i, j: matrix[min(i, j), max(i, j)])
 
 
 def _moment(indices: Sequence[int], even: dict[tuple[int, ...], int]) -> int:

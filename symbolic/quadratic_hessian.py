@@ -45,15 +45,15 @@ def _block_steps(own: sp.Matrix, cross: sp.Matrix) -> tuple[Step, Step]:
         Step(
             "block of one student",
             "(3‖w_1‖² + Σ_{j≠1}‖w_j‖² − ‖v‖²) I + 6w_1w_1ᵀ + 2Σ_{j≠1} w_jw_jᵀ − 2v vᵀ, which is "
-            "2M + (tr M) I + 2‖w_1‖² I + 4w_1w_1ᵀ; first row",
-            sp.Matrix([[sp.Derivative(gradient[0], w) for w in W1]]),
-            own[0, :],
+            "2M + (tr M) I + 2‖w_1‖² I + 4w_1w_1ᵀ; first column",
+            sp.Matrix([sp.Derivative(gradient[0], w) for w in W1]),
+            own[:, 0],
         ),
         Step(
             "block of two students",
-            "2(w_1·w_2) I + 2w_1w_2ᵀ + 2w_2w_1ᵀ; first row",
-            sp.Matrix([[sp.Derivative(gradient[0], w) for w in W2]]),
-            cross[0, :],
+            "2(w_1·w_2) I + 2w_1w_2ᵀ + 2w_2w_1ᵀ; first column",
+            sp.Matrix([sp.Derivative(gradient[0], w) for w in W2]),
+            cross[:, 0],
         ),
     )
 
@@ -63,15 +63,16 @@ def _minimum(own: sp.Matrix, cross: sp.Matrix) -> tuple[Step, Step]:
     return (
         Step(
             "one student at the minimum",
-            "w_1 = cos φ v, w_2 = sin φ v, M = 0: the block is q_1² B, B = 2(‖v‖² I + 2v vᵀ)",
-            own.subs(at),
-            Q[0] ** 2 * _SHAPE,
+            "w_1 = cos φ v, w_2 = sin φ v, M = 0: the block is q_1² B, B = 2(‖v‖² I + 2v vᵀ); "
+            "first column",
+            own.subs(at)[:, 0].applyfunc(lambda x: sp.collect(x, (V[0] ** 2, V[0] * V[1]))),
+            Q[0] ** 2 * _SHAPE[:, 0],
         ),
         Step(
             "two students at the minimum",
-            "the block is q_1 q_2 B: the Hessian is qqᵀ ⊗ B",
-            cross.subs(at),
-            Q[0] * Q[1] * _SHAPE,
+            "the block is q_1 q_2 B: the Hessian is qqᵀ ⊗ B; first column",
+            cross.subs(at)[:, 0],
+            Q[0] * Q[1] * _SHAPE[:, 0],
         ),
     )
 
@@ -88,10 +89,10 @@ def _spectrum() -> tuple[Step, ...]:
         ),
         Step(
             "students together and against each other",
-            "qqᵀ has eigenvalue 1 at q (β = 0) and 0 at each of the K − 1 directions p ⟂ q "
-            "(β = π/2): u qᵀ has the eigenvalues of B, each u pᵀ eigenvalue 0",
-            Q * Q.T * _MIX,
-            sp.cos(BETA) * Q,
+            "q·(cos β q + sin β p): qqᵀ has eigenvalue 1 at q and 0 at the K − 1 directions p ⟂ q, "
+            "so that u qᵀ has the eigenvalues of B, each u pᵀ eigenvalue 0",
+            Q.dot(_MIX),
+            sp.cos(BETA),
         ),
     )
 
@@ -102,7 +103,7 @@ def _lemma_4() -> Step:
         "no strong convexity",
         "the form at Δ = u(cos β q + sin β p)ᵀ: it holds ‖Δq‖² = cos² β ‖u‖², for which the proof "
         "of Lemma 4, (a) in (16), puts ‖Δ‖² = ‖u‖²; at β = π/2 the form is 0",
-        (_MIX.T * Q)[0] ** 2 * (u.T * _SHAPE * u)[0],
+        sp.cos(BETA) ** 2 * (u.T * _SHAPE * u)[0],
         sp.cos(BETA) ** 2 * (2 * V.dot(V) * u.dot(u) + 4 * V.dot(u) ** 2),
         reference=f"{PAPER}, Lemma 4",
     )

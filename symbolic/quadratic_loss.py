@@ -9,7 +9,8 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.gaussian_moments import quartic_moment, trace
+from symbolic.gaussian_moments import quartic_moment
+from symbolic.traces import named, trace
 
 PAPER = "Wang & Abernethy"
 W1, W2 = (sp.Matrix(sp.symbols(f"w_{k}1 w_{k}2", real=True)) for k in (1, 2))
@@ -35,44 +36,49 @@ def difference() -> sp.Matrix:
 )
 def quadratic_loss() -> Derived:
     """The loss of two students in inner products."""
-    x = sp.Matrix(sp.symbols("x_1:3", real=True))
-    signs = sp.diag(1, 1, -1)
+    (u, _), (d, _), (g, _), (x, column) = (
+        named(name, *shape)
+        for name, shape in {"U": (3, 2), "D": (3, 3), "G": (3, 3), "x": (2, 1)}.items()
+    )
+    rows, signs = sp.Matrix([W1.T, W2.T, V.T]), sp.diag(1, 1, -1)
     gram = sp.Matrix([[G11, G12, H1], [G12, G22, H2], [H1, H2, S]])
-    rows = sp.Matrix([W1.T, W2.T, V.T])
-    m = sp.Matrix(3, 3, lambda i, j: sp.Symbol(f"M_{min(i, j) + 1}{max(i, j) + 1}", real=True))
-    loss = (G11**2 + 2 * G12**2 + G22**2 - 2 * H1**2 - 2 * H2**2 + S**2) / 2
-    loss += (G11 + G22 - S) ** 2 / 4
+    vectors = {u: rows, d: signs, x: column, g: rows * rows.T}
+    products = {d: signs, g: gram}
+    m, entries = named("M", 3, 3)
+    symmetric = {m: sp.Matrix(3, 3, lambda i, j: entries[min(i, j), max(i, j)])}
+    square = G11**2 + 2 * G12**2 + G22**2 - 2 * H1**2 - 2 * H2**2 + S**2
+    loss = square / 2 + (G11 + G22 - S) ** 2 / 4
     steps = (
         Step(
             "quadratic form",
             "the error is xᵀMx with M = w_1w_1ᵀ + w_2w_2ᵀ − v vᵀ = UᵀDU, "
             "rows of U: w_1, w_2, v; D = diag(1, 1, −1)",
-            W1.dot(x) ** 2 + W2.dot(x) ** 2 - V.dot(x) ** 2,
-            trace(x.T, rows.T, signs, rows, x),
+            W1.dot(column) ** 2 + W2.dot(column) ** 2 - V.dot(column) ** 2,
+            trace(x.T * u.T * d * u * x, vectors),
         ),
         Step(
             "expectation",
             "¼E (xᵀMx)² = ½‖M‖² + ¼(tr M)², here for d = 3",
             quartic_moment().result / 4,
-            trace(m, m) / 2 + m.trace() ** 2 / 4,
+            trace(m * m, symmetric) / 2 + trace(m, symmetric) ** 2 / 4,
             reference="quartic-moment",
         ),
         Step(
-            "trace of M",
-            "tr(UᵀDU) = tr(DG) with G = UUᵀ, the matrix of all inner products",
-            trace(rows.T, signs, rows),
-            trace(signs, gram.subs(DOTS)),
+            "matrix of inner products",
+            "‖M‖² = tr(UᵀDU UᵀDU) with G = UUᵀ; in the same way tr M = tr(DG)",
+            trace(u.T * d * u * u.T * d * u, vectors),
+            trace(d * g * d * g, vectors),
         ),
         Step(
             "norm of M",
-            "‖M‖² = tr(UᵀDU UᵀDU) = tr(DGDG), and with Σ over students Σ_jk g_jk² − 2Σ_k h_k² + s²",
-            trace(signs, gram, signs, gram),
-            G11**2 + 2 * G12**2 + G22**2 - 2 * H1**2 - 2 * H2**2 + S**2,
+            "Σ_jk g_jk² − 2Σ_k h_k² + s², sums over all students",
+            trace(d * g * d * g, products),
+            square,
         ),
         Step(
             "loss",
-            "F = ½ tr(DGDG) + ¼(tr DG)²",
-            trace(signs, gram, signs, gram) / 2 + trace(signs, gram) ** 2 / 4,
+            "F = ½ tr(DGDG) + ¼(tr DG)², with the inner products in G",
+            trace(d * g * d * g, products) / 2 + trace(d * g, products) ** 2 / 4,
             loss,
         ),
     )

@@ -13,10 +13,10 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.gaussian_moments import trace
 from symbolic.quadratic_dynamics import S
 from symbolic.quadratic_loss import PAPER
 from symbolic.quadratic_scale import C
+from symbolic.traces import trace
 
 M = sp.Symbol("m", positive=True, integer=True)
 TIME = sp.Symbol("t", positive=True)
@@ -57,36 +57,40 @@ def matrix_loss(matrix: sp.Matrix) -> sp.Expr:
     return sp.Add(*(x**2 for x in matrix)) / 2 + matrix.trace() ** 2 / 4
 
 
+def _flow_of_m(matrix: sp.Matrix) -> Step:
+    """ρ', c', P' as entries of −C(S𝒢 + 𝒢S), from the right by the unit matrices E_ij."""
+    whole, g = sp.MatrixSymbol("S", 2, 2), sp.MatrixSymbol(r"\mathcal{G}", 2, 2)
+    at = {whole: matrix + sp.diag(S, 0), g: pull(matrix)}
+    units = {
+        sp.MatrixSymbol("E_11", 2, 2): sp.diag(1, 0),
+        sp.MatrixSymbol("E_21", 2, 2): sp.Matrix([[0, 0], [1, 0]]),
+        sp.MatrixSymbol("E_22", 2, 2): sp.diag(0, 1),
+    }
+    written = [
+        (S + RHO) * (3 * RHO + PART) + 2 * CROSS**2,
+        CROSS * (S + 3 * RHO + 3 * PART),
+        PART * (3 * PART + RHO) + 2 * CROSS**2,
+    ]
+    return Step(
+        "flow of M",
+        "W' = −C W𝒢 gives S' = C(W'ᵀW + WᵀW') = −C(S𝒢 + 𝒢S); ρ', c', P' for d = 2, tr(S'E_ij). "
+        "Near the minimum c' = −2Cs c: c dies exponentially",
+        -C * sp.Matrix([trace((whole * g + g * whole) * unit, at | units) for unit in units]),
+        -2 * C * sp.Matrix(written),
+        reference="quadratic-gradient, quadratic-scale",
+    )
+
+
 def _matrix_flow() -> tuple[Step, ...]:
     a, b = (sp.Matrix(sp.symbols(f"{name}_1:3", real=True)) for name in "ab")
     corner = sp.Symbol("G_11", real=True)
     matrix = sp.Matrix([[RHO, CROSS], [CROSS, PART]])
     velocity = flow(matrix)
-    whole, g = matrix + sp.diag(S, 0), pull(matrix)
-    products = [
-        2 * trace(whole[0, :], g[:, 0]),
-        trace(whole[0, :], g[:, 1]) + trace(g[0, :], whole[:, 1]),
-        2 * trace(whole[1, :], g[:, 1]),
-    ]
     schur = PART - CROSS**2 / (S + RHO)
     slopes = [sp.diff(schur, x) for x in (RHO, CROSS, PART)]
     change = sp.Matrix([velocity[0, 0], velocity[0, 1], velocity[1, 1]])
-    written = sp.Matrix(
-        [
-            (S + RHO) * (3 * RHO + PART) + 2 * CROSS**2,
-            CROSS * (S + 3 * RHO + 3 * PART),
-            PART * (3 * PART + RHO) + 2 * CROSS**2,
-        ]
-    )
     return (
-        Step(
-            "flow of M",
-            "W' = −C W𝒢 gives S' = C(W'ᵀW + WᵀW') = −C(S𝒢 + 𝒢S); ρ', c', P' for d = 2. "
-            "Near the minimum c' = −2Cs c: c dies exponentially",
-            -C * sp.Matrix(products),
-            -2 * C * written,
-            reference="quadratic-gradient, quadratic-scale",
-        ),
+        _flow_of_m(matrix),
         Step(
             "components along the teacher",
             "W = (a, b), c = C a·b: a' = −C(𝒢_11 a + 2c b) is linear in a: zero only if a(0) is",
@@ -96,7 +100,7 @@ def _matrix_flow() -> tuple[Step, ...]:
         Step(
             "rank",
             "det S = (s + ρ)Q, s + ρ = C‖a‖²: rank S = rank W = 1 + rank Q if a ≠ 0",
-            whole.det(),
+            (matrix + sp.diag(S, 0)).det(),
             (S + RHO) * schur,
         ),
         Step(

@@ -122,9 +122,9 @@ def _loss(ratio: sp.Expr, shortage: sp.Expr, inverse: sp.Expr) -> sp.Expr:
     return terms / inverse**2
 
 
-def _at(fade: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+def _at(fade: sp.Expr, offset: sp.Expr = OFFSET) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     """κ, r and y where exp(−2Cst) = fade."""
-    ratio, rest = KAPPA * fade, OFFSET * fade**3
+    ratio, rest = KAPPA * fade, offset * fade**3
     return ratio, 3 * ratio**2 + S * rest, (1 + 3 * ratio**2) / S + rest
 
 
@@ -132,7 +132,8 @@ def _losses() -> tuple[Step, ...]:
     ratio, shortage = sp.symbols("kappa r", nonnegative=True)
     one = {A2: 0, B2: 0, A1: sp.sqrt(1 / Y), B1: ratio / sp.sqrt(Y), S: (1 + shortage) / Y}
     plain = quadratic_loss().result.subs(DOTS).subs(AXES).subs(one, simultaneous=True)
-    late = _loss(*_at(Z))
+    beta = sp.Symbol("beta", real=True)
+    late = _loss(*_at(Z, beta))
     return (
         Step(
             "loss",
@@ -142,9 +143,10 @@ def _losses() -> tuple[Step, ...]:
         ),
         Step(
             "distance from the minimum",
-            "r = s y − 1 = (s − C a²)/(C a²) without its cancellation, z = exp(−2Cst)",
-            S * _at(Z)[2] - 1,
-            _at(Z)[1],
+            "r = s y − 1 = (s − C a²)/(C a²) without its cancellation, z = exp(−2Cst), "
+            "β = y_0 − (1 + 3κ_0²)/s",
+            S * _at(Z, beta)[2] - 1,
+            _at(Z, beta)[1],
         ),
         Step(
             "rate",
@@ -154,8 +156,8 @@ def _losses() -> tuple[Step, ...]:
         ),
         Step(
             "rate of a parallel start",
-            "κ_0 = 0: L exp(12Cst) = L/z⁶, twice the eigenvalue 6Cs",
-            sp.Limit(late.subs(KAPPA, 0) / Z**6, Z, sp.S.Zero),
+            "κ_0 = 0, β = y_0 − 1/s: L exp(12Cst) = L/z⁶, twice the eigenvalue 6Cs",
+            sp.Limit(late.subs({KAPPA: 0, beta: START - 1 / S}) / Z**6, Z, sp.S.Zero),
             PARALLEL_CONSTANT,
         ),
     )

@@ -352,3 +352,40 @@ def test_correction_by_differences():
     assert found[1] == pytest.approx(predicted, rel=1e-2)
     assert abs(found[1] - predicted) < 0.5 * abs(found[0] - predicted)
     assert exponent == pytest.approx(float(corrections.EXPONENT.subs(rate.M, m)), rel=1e-3)
+
+
+def reduced(p, sigma):
+    """t and t²ℓ/limit − 1 of the solved reduced flow 1/q_i = E(p_i + σ), C = 1, by quadrature."""
+    m = len(p)
+
+    def growth(x):
+        return mpmath.fprod(1 + x / y for y in p) ** (mpmath.mpf(1) / 3)
+
+    edges = [0, *(mpmath.mpf(10) ** k for k in range(int(mpmath.log10(sigma))))]
+    t = mpmath.quad(growth, [*edges, sigma]) / 4
+    q = [1 / (growth(sigma) * (y + sigma)) for y in p]
+    loss = mpmath.fsum(x**2 for x in q) / 2 + mpmath.fsum(q) ** 2 / 6
+    return t, t**2 * loss / number(constant(m, 1)) - 1
+
+
+def test_logarithm_for_three_differences():
+    """m = 3: t (t²L/limit − 1) grows by −(AV/24) ln t, A = Π p_i^{−1/3}, V = Σ(p_i − p̄)²."""
+    p = [mpmath.mpf(x) for x in (1, 2, 6)]
+    with mpmath.workdps(40):
+        (t1, gap1), (t2, gap2) = (reduced(p, mpmath.mpf(10) ** k) for k in (7, 8))
+        found = (t2 * gap2 - t1 * gap1) / mpmath.log(t2 / t1)
+        predicted = -(12 ** (-mpmath.mpf(1) / 3)) * (4 + 1 + 9) / 24
+        assert abs(found / predicted - 1) < 1e-5
+
+
+@pytest.mark.parametrize("m", [4, 6])
+def test_differences_in_the_reduced_flow(m):
+    """(t²L/limit − 1) u²/V tends to the coefficient, where u = σ + p̄."""
+    p = [mpmath.mpf(2**i) for i in range(m)]
+    with mpmath.workdps(60):
+        mean = mpmath.fsum(p) / m
+        spread = mpmath.fsum((x - mean) ** 2 for x in p)
+        sigma = mpmath.mpf(10) ** 20
+        found = reduced(p, sigma)[1] * (sigma + mean) ** 2 / spread
+        predicted = corrections.SPREAD_COEFFICIENT.subs(rate.M, m)
+        assert abs(found / number(predicted) - 1) < 1e-4
