@@ -8,8 +8,8 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_dynamics import A1, A2, B1, B2, ETA, S, components, descent
-from symbolic.quadratic_loss import PAPER
+from symbolic.quadratic_dynamics import A1, A2, B1, B2, ETA, components, descent
+from symbolic.quadratic_loss import PAPER, S
 
 Q = sp.Symbol("q", positive=True)
 

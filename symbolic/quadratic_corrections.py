@@ -2,7 +2,8 @@
 
 Relative corrections are m/(6C‖v‖²(m + 3)) ln t/t, from the second order of the slow manifold, c/t
 from the origin of time, and, where the q_i differ (m ≥ 2), g t^{−6/(m + 3)}: it leads for m > 3,
-and at m = 3 gives another ln t/t.  Notation of `symbolic.quadratic_rate`.
+and at m = 3 gives another ln t/t (m = 6, 9, … do in higher order).  Notation of
+`symbolic.quadratic_rate`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_dynamics import S
+from symbolic.quadratic_loss import S
 from symbolic.quadratic_rate import PROFILE, Q1, RATE_CONSTANT, TIME, M
 from symbolic.quadratic_scale import C
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_loss import PAPER, W1, W2, V, quadratic_gradient
+from symbolic.quadratic_loss import PAPER, W1, W2, S, V, quadratic_gradient
 
 A1, A2, B1, B2 = sp.symbols("a_1 a_2 b_1 b_2", real=True)
-S, ETA = sp.symbols("s eta", positive=True)
+ETA = sp.Symbol("eta", positive=True)
 AXES = dict(zip((*W1, *W2, *V), (A1, B1, A2, B2, sp.sqrt(S), sp.S.Zero), strict=True))
 N1, N2, DOT = A1**2 + B1**2, A2**2 + B2**2, A1 * A2 + B1 * B2  # ‖w_1‖², ‖w_2‖², w_1·w_2
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_loss import PAPER, W1, W2, V, quadratic_gradient
+from symbolic.quadratic_loss import PAPER, W1, W2, S, V, quadratic_gradient
 
 PHI, BETA = sp.symbols("phi beta", real=True)
-S = sp.Symbol("s", positive=True)
 # q = (cos φ, sin φ) and p ⟂ q: how students share the teacher, and how not.
 Q, P = sp.Matrix([sp.cos(PHI), sp.sin(PHI)]), sp.Matrix([-sp.sin(PHI), sp.cos(PHI)])
 _MIX = sp.cos(BETA) * Q + sp.sin(BETA) * P

@@ -15,9 +15,9 @@ from symbolic.traces import named, trace
 PAPER = "Wang & Abernethy"
 W1, W2 = (sp.Matrix(sp.symbols(f"w_{k}1 w_{k}2", real=True)) for k in (1, 2))
 V = sp.Matrix(sp.symbols("v_1:3", real=True))
-GRAM = sp.symbols("g_11 g_12 g_22 h_1 h_2 s", real=True)
-G11, G12, G22, H1, H2, S = GRAM
-NORMS = {G11: (0, 3), G22: (0, 3), S: (0, 3)}
+G11, G12, G22, H1, H2 = sp.symbols("g_11 g_12 g_22 h_1 h_2", real=True)
+S = sp.Symbol("s", positive=True)
+GRAM = (G11, G12, G22, H1, H2, S)
 DOTS = dict(
     zip(GRAM, (W1.dot(W1), W1.dot(W2), W2.dot(W2), V.dot(W1), V.dot(W2), V.dot(V)), strict=True)
 )
@@ -116,7 +116,6 @@ def quadratic_gradient() -> Derived:
             "∂F/∂w_1 = 2 F_{g_11} w_1 + F_{g_12} w_2 + F_{h_1} v",
             2 * slopes[0] * W1 + slopes[1] * W2 + slopes[2] * V,
             printed,
-            NORMS,
             reference=f"{PAPER}, eq. (6)",
         ),
         Step(

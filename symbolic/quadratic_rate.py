@@ -13,8 +13,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_dynamics import S
-from symbolic.quadratic_loss import PAPER
+from symbolic.quadratic_loss import PAPER, S
 from symbolic.quadratic_scale import C
 from symbolic.traces import trace
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_dynamics import A1, A2, AXES, B1, B2, ETA, S
-from symbolic.quadratic_loss import DOTS, GRAM, PAPER, quadratic_gradient, quadratic_loss
+from symbolic.quadratic_dynamics import A1, A2, AXES, B1, B2, ETA
+from symbolic.quadratic_loss import DOTS, GRAM, PAPER, S, quadratic_gradient, quadratic_loss
 
 C, UNIT = sp.symbols("C varsigma", positive=True)
 
@@ -22,9 +22,9 @@ C, UNIT = sp.symbols("C varsigma", positive=True)
 )
 def quadratic_scale() -> Derived:
     """The loss with output scale C, its gradient, a step on it; then ‖v‖."""
-    g11, g12, g22, h1, h2, s = GRAM
-    scaled = (C**2 * (g11**2 + 2 * g12**2 + g22**2) - 2 * C * (h1**2 + h2**2) + s**2) / 2
-    scaled += (C * (g11 + g22) - s) ** 2 / 4
+    g11, g12, g22, h1, h2, _ = GRAM
+    scaled = (C**2 * (g11**2 + 2 * g12**2 + g22**2) - 2 * C * (h1**2 + h2**2) + S**2) / 2
+    scaled += (C * (g11 + g22) - S) ** 2 / 4
     return (*_output_scale(scaled), *_teacher()), scaled
 
 

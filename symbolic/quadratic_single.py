@@ -9,8 +9,8 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.quadratic_dynamics import A1, A2, AXES, B1, B2, S
-from symbolic.quadratic_loss import DOTS, PAPER, quadratic_gradient, quadratic_loss
+from symbolic.quadratic_dynamics import A1, A2, AXES, B1, B2
+from symbolic.quadratic_loss import DOTS, PAPER, S, quadratic_gradient, quadratic_loss
 from symbolic.quadratic_scale import C
 
 T, U = sp.symbols("t u", nonnegative=True)
