@@ -2,7 +2,8 @@
 
     F(W) = ¼ E (C Σ_k (w_k·x)² − (v·x)²)² = ¼ E (xᵀMx)²,   M = C Σ_k w_k w_kᵀ − v vᵀ.
 
-The fourth moments of x ~ N(0, I) make it a polynomial: F = ½ ‖M‖² + ¼ (tr M)².
+The fourth moments of x ~ N(0, I) (`symbolic.gaussian_moments`) make it a polynomial:
+F = ½ ‖M‖² + ¼ (tr M)².
 """
 
 from __future__ import annotations
@@ -11,51 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
 
 import sympy as sp
-
-from symbolic.derivation import Derived, Step, derivation
-
-X = sp.Symbol("x", real=True)
-
-
-@derivation("quartic-moment", "E (xᵀMx)² = 2‖M‖² + (tr M)² for x ~ N(0, I)")
-def quartic_moment() -> Derived:
-    """E (xᵀMx)² = 2 ‖M‖² + (tr M)² for x ~ N(0, I) and M = Mᵀ, entry by entry for d = 3."""
-    density = sp.exp(-(X**2) / 2) / sp.sqrt(2 * sp.pi)
-    second, fourth = (sp.Integral(X**k * density, (X, -sp.oo, sp.oo)) for k in (2, 4))
-    d = 3
-    entries = {
-        (i, j): sp.Symbol(f"M_{i + 1}{j + 1}", real=True) for i in range(d) for j in range(i, d)
-    }
-    matrix = sp.Matrix(d, d, lambda i, j: entries[min(i, j), max(i, j)])
-    moments = {(4,): 3, (2, 2): 1}
-    expanded = sp.Add(
-        *(
-            matrix[a, b] * matrix[c, e] * _moment((a, b, c, e), moments)
-            for a, b, c, e in product(range(d), repeat=4)
-        )
-    )
-    squares = sp.Add(*(x**2 for x in matrix))
-    result = 2 * squares + matrix.trace() ** 2
-    steps = (
-        Step("second moment", "Gaussian integral", second, sp.Integer(1)),
-        Step("fourth moment", "Gaussian integral", fourth, sp.Integer(3)),
-        Step(
-            "expectation",
-            "expand; odd moments vanish, E x_a²x_b² = 1, E x_a⁴ = 3",
-            expanded,
-            result,
-        ),
-    )
-    return steps, result
-
-
-def _moment(indices: Sequence[int], even: dict[tuple[int, ...], int]) -> int:
-    """E of a product of four components."""
-    counts = sorted((indices.count(i) for i in set(indices)), reverse=True)
-    return even.get(tuple(counts), 0)
 
 
 @dataclass(frozen=True)

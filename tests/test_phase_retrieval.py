@@ -15,7 +15,7 @@ from flowkit import PhaseRetrieval, integrate
 from flowkit.cli import main
 from flowkit.flows.matrix_field import MatrixField
 from flowkit.flows.prepare import prepared
-from symbolic.phase_retrieval import quartic_moment
+from symbolic.gaussian_moments import quartic_moment
 
 V = np.array([1.0, 2.0, -2.0]) / 2  # ‖v‖ = 3/2
 SCALES = [1, 1.7]
