@@ -14,11 +14,12 @@ from symbolic.special import NAMED, TERMS, OddDefect
 if TYPE_CHECKING:
     from symbolic.derivation import Derivation, Step
 
-PREAMBLE = r"""\documentclass[11pt]{article}
+PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper, margin=25mm]{geometry}
 \usepackage{amsmath, amssymb}
 \allowdisplaybreaks
 \renewcommand{\arraystretch}{1.4}
+\setlength{\emergencystretch}{4em}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt plus 2pt}
 \begin{document}

@@ -14,7 +14,15 @@ MODULES = (
     "toy_cases",
     "slow_manifold",
     "long_time",
-    "phase_retrieval",
+    "gaussian_moments",
+    "quadratic_loss",
+    "quadratic_hessian",
+    "quadratic_dynamics",
+    "quadratic_components",
+    "quadratic_scale",
+    "quadratic_single",
+    "quadratic_rate",
+    "quadratic_corrections",
 )
 
 

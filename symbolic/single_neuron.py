@@ -43,7 +43,7 @@ def velocity() -> sp.Matrix:
     "the rate exp(−Ω(t)): Xu & Du 2023, introduction",
 )
 def single_neuron() -> Derived:
-    """The result is (θ(t), ρ(t)), for 0 < θ₀ < π."""
+    """The result is (θ, ρ, D, C) for 0 < θ₀ < π; ρ in θ, C in D."""
     along, across = direction(THETA), sp.Matrix([-sp.sin(THETA), sp.cos(THETA)])
     a = weight(THETA)
     radial = -MU * RHO + V * (a * sp.cos(THETA) + KAPPA * sp.sin(THETA) / (2 * sp.pi))
@@ -52,7 +52,8 @@ def single_neuron() -> Derived:
     decayed = sp.exp(-MU * T) / D
     norm = a * decayed / sp.sin(THETA)
     cotangent = V / MU * (D * sp.exp(MU * T) - C)
-    start = {D: weight(THETA_0) / (RHO_0 * sp.sin(THETA_0))}
+    start = weight(THETA_0) / (RHO_0 * sp.sin(THETA_0))
+    shift = D - MU * sp.cot(THETA_0) / V
     steps = (
         Step("radial velocity", "dρ/dt = w̄·dw/dt", along.dot(velocity()), radial, ANGLES),
         Step(
@@ -75,7 +76,7 @@ def single_neuron() -> Derived:
             "D",
             "from y(0)",
             sp.Subs(1 / combined, (RHO, THETA), (RHO_0, THETA_0)),
-            start[D],
+            start,
             ANGLES,
         ),
         Step(
@@ -101,7 +102,7 @@ def single_neuron() -> Derived:
         Step(
             "C",
             "from cot θ₀",
-            sp.Subs(cotangent, (T, C), (0, D - MU * sp.cot(THETA_0) / V)),
+            sp.Subs(cotangent, (T, C), (0, shift)),
             sp.cot(THETA_0),
             ANGLES,
         ),
@@ -113,8 +114,14 @@ def single_neuron() -> Derived:
             ANGLES,
         ),
     )
-    angle = sp.atan2(1, cotangent.subs(C, D - MU * sp.cot(THETA_0) / V).subs(start))  # in (0, π)
-    return steps, sp.Tuple(angle, norm.subs(start).subs(THETA, angle))
+    return steps, sp.Tuple(sp.atan2(1, cotangent), norm, start, shift)
+
+
+def solution() -> tuple[sp.Expr, sp.Expr]:
+    """(θ, ρ) in θ₀, ρ₀, t, V, μ and κ."""
+    angle, norm, start, shift = single_neuron().result
+    composed = angle.subs(C, shift).subs(D, start)
+    return composed, norm.subs(D, start).subs(THETA, composed)
 
 
 @derivation(

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-LINE = 71  # glyphs of a formula that fit on a line
+LINE = 68  # glyphs of a formula that fit on a line
 SIZES = ((1.0, ""), (1.1, r"\small"), (1.25, r"\footnotesize"), (9.9, r"\scriptsize"))
 
 MACRON = "\u0304"
@@ -56,7 +56,6 @@ SIGNS = {
     "⅔": r"\tfrac23 ",
     "⅙": r"\tfrac16 ",
     "⅛": r"\tfrac18 ",
-    "ℝ": r"\mathbb{R}",
     "°": r"^\circ ",
     "′": "'",
     "″": "''",
@@ -64,17 +63,20 @@ SIGNS = {
     "<": "<",
     ">": ">",
     "|": "|",
+    "ϑ": r"\vartheta ",
+    "ς": r"\varsigma ",
     "~": r"\sim ",
 }
 ESCAPED = {c: rf"\{c}" for c in "&%#$_{}"} | {"^": r"\^{}", "–": "--", "—": "---"}
-TOKEN = re.compile(rf"[_^](?:\{{[^}}]*\}}|[A-Za-z0-9]+)|.{MACRON}|.", re.DOTALL)
+INDEX = r"\{[^}]*\}|[0-9]+|[A-Za-z]+(?![A-Za-z0-9]*_)|[A-Za-z]"  # w_jw_k has two
+TOKEN = re.compile(rf"[_^](?:{INDEX})|.{MACRON}|.", re.DOTALL)
 Token = tuple[bool, str]  # whether it belongs in a formula
 
 
 def text(plain: str) -> str:
     """Unicode text as TeX, what is mathematics in it between dollar signs."""
     tokens: list[Token] = []
-    for token in map(_token, TOKEN.findall(unicodedata.normalize("NFD", plain))):
+    for token in map(_token, TOKEN.findall(unicodedata.normalize("NFC", plain))):
         if token[1][0] in "_^" and token[0] and tokens and tokens[-1][1].isalnum():
             tokens[-1] = (True, tokens[-1][1])  # a script takes its letter along
         tokens.append(token)
@@ -88,14 +90,20 @@ def text(plain: str) -> str:
 
 def _token(raw: str) -> Token:
     if len(raw) > 1 and raw[0] in "_^":
-        return True, f"{raw[0]}{{{raw[1:].strip('{}')}}}"
+        inner = "".join(_token(token)[1] for token in TOKEN.findall(raw[1:].strip("{}")))
+        return True, f"{raw[0]}{{{inner}}}"
     if raw.endswith(MACRON):
         return True, rf"\bar{{{(_sign(raw[0]) or raw[0]).strip()}}}"
     kind, _, code = unicodedata.decomposition(raw).partition(" ")
+    if code == f"{ord(MACRON):04X}":
+        return True, rf"\bar{{{chr(int(kind, 16))}}}"
     if kind in ("<super>", "<sub>"):
         letter = chr(int(code, 16))
         inner = r"\top" if letter == "T" else SIGNS.get(letter, letter)
         return True, f"{'^' if kind == '<super>' else '_'}{{{inner}}}"
+    if kind == "<font>":
+        style = "mathcal" if "SCRIPT" in unicodedata.name(raw) else "mathbb"
+        return True, rf"\{style}{{{chr(int(code, 16))}}}"
     sign = _sign(raw)
     return (True, sign) if sign else (False, ESCAPED.get(raw, raw))
 

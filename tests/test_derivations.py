@@ -18,6 +18,7 @@ from symbolic.derivation import LIBRARY, Derivation, Step, derivation
 from symbolic.library import derivations, derive
 from symbolic.lower import lower
 from symbolic.series import Coefficient
+from symbolic.single_neuron import solution
 from symbolic.toy_cases import KAPPA, MU, V
 
 ALL = derivations()
@@ -157,6 +158,7 @@ def test_latex_compiles(made, tmp_path):
         ("t⁻³", "$t^{-3}$"),
         ("dw_i/dt = −μ r", r"d$w_{i}$/dt = $-\mu$ r"),
         ("‖φ_1 − φ_2‖²", r"$\|\phi _{1}$ $-$ $\phi _{2}\|^{2}$"),
+        ("2w_jw_kᵀ, x^{−6/(m+3)}", r"2$w_{j}w_{k}^{\top}$, $x^{-6/(m+3)}$"),
         ("w̄₁", r"$\bar{w}_{1}$"),
         ("½ a·b & 3%", r"$\tfrac12$ a$\cdot$b \& 3\%"),
         ("Mᵀ, λ", r"$M^{\top}$, $\lambda$"),
@@ -251,7 +253,7 @@ def test_the_single_neuron_follows_its_closed_form():
     flow = precise(["1.5", "0"], [start], 20, times)
     context = mpmath.MPContext()
     context.dps = 60
-    angle, norm = derive("single-neuron").result.subs(RELU)
+    angle, norm = (form.subs(RELU) for form in solution())
     symbols = sorted(angle.free_symbols | norm.free_symbols, key=str)
     values = {
         "V": context.mpf(3) / 2,

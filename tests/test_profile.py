@@ -53,7 +53,7 @@ def balls(x):
 
 
 def test_the_pair_function_is_the_leading_term_of_the_loss():
-    assert PAIR == RHO**3 / (6 * sp.pi)
+    assert RHO**3 / (6 * sp.pi) == PAIR
     form, slope, radial = pair_forms()
     x, y = sp.symbols("x y", positive=True)
     length = sp.sqrt(x**2 + y**2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,13 @@ def mirror_law(scale: float) -> Asymptotics:
     return problem.asymptotics(w0)
 
 
+def known(value: Any) -> float:
+    """A number that the theory must give."""
+    if value is None:
+        raise ArithmeticError("nothing is predicted")
+    return float(value)
+
+
 def predict_toy_1(scale: float) -> dict[str, Prediction]:
     """The law, and the leading term of the angle; b = ½ ‖v‖ tan θ on w₁ + w₂ = v."""
     from symbolic.long_time import TAU, toy_1_series
@@ -70,8 +78,8 @@ def predict_toy_1(scale: float) -> dict[str, Prediction]:
     law = mirror_law(scale)
     angle = float((TAU * toy_1_series().result[0]).subs(KAPPA, 1).expand().coeff(TAU, 0))
     return {
-        EXPONENT: Prediction(law.exponent, 1e-6, text="L ~ t⁻³"),
-        "lim t³L/‖v‖²": Prediction(law.constant / scale**2, 1e-8, text="π²/6"),
+        EXPONENT: Prediction(known(law.exponent), 1e-6, text="L ~ t⁻³"),
+        "lim t³L/‖v‖²": Prediction(known(law.constant) / scale**2, 1e-8, text="π²/6"),
         "lim t θ₁₂/2": Prediction(angle, 1e-8, text="π"),
         "lim t b/‖v‖": Prediction(angle / 2, 1e-8, text="π/2"),
     }
@@ -107,8 +115,12 @@ def predict_exponential(
     kind: str, text: str, exact: dict[str, Prediction]
 ) -> dict[str, Prediction]:
     law = exponential_law(kind)
-    constant = Prediction(law.constant, 1e-7 * law.constant)
-    return {RATE: Prediction(law.rate, 1e-6, text=text), CONSTANT: constant, **exact}
+    constant = known(law.constant)
+    return {
+        RATE: Prediction(known(law.rate), 1e-6, text=text),
+        CONSTANT: Prediction(constant, 1e-7 * constant),
+        **exact,
+    }
 
 
 def scaled_limit(flow: Flow) -> Measured:
@@ -120,11 +132,11 @@ def scaled_limit(flow: Flow) -> Measured:
 def exact_single_neuron(w0: Array, t: Array) -> tuple[Array, Array]:
     """Angle to v = e₁ and norm of one neuron, by the derivation single-neuron."""
     from symbolic.lower import lower
-    from symbolic.single_neuron import RHO_0, THETA_0, single_neuron
+    from symbolic.single_neuron import RHO_0, THETA_0, solution
     from symbolic.toy_cases import KAPPA, MU, T, V
 
     relu = {MU: "1/2", KAPPA: 1, V: 1}
-    function = lower(list(single_neuron().result.subs(relu)), [RHO_0, THETA_0, T])
+    function = lower([form.subs(relu) for form in solution()], [RHO_0, THETA_0, T])
     angle, norm = function(np.linalg.norm(w0), np.arctan2(np.linalg.norm(w0[1:]), w0[0]), t)
     return angle, norm
 
@@ -226,7 +238,7 @@ def ratio(flow: Flow) -> Measured:
 
 def predict_random(relation: str, text: str, n: int) -> dict[str, Prediction]:
     problem, w0 = random_students(n, 0.1, 0)
-    return {EXPONENT: Prediction(problem.asymptotics(w0).exponent, 1e-3, relation, text)}
+    return {EXPONENT: Prediction(known(problem.asymptotics(w0).exponent), 1e-3, relation, text)}
 
 
 # --- claims -----------------------------------------------------------------------------------
