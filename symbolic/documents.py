@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
@@ -14,6 +15,7 @@ from symbolic.special import NAMED, TERMS, OddDefect
 if TYPE_CHECKING:
     from symbolic.derivation import Derivation, Step
 
+WIDTH = 100  # of a line of source
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper, margin=25mm]{geometry}
 \usepackage{amsmath, amssymb}
@@ -86,7 +88,8 @@ def python(derivation: Derivation) -> str:
         returned = f"numpy.array([{values}]).reshape({result.rows}, {result.cols})"
     arguments = ", ".join(str(x) for x in names.values())
     function = derivation.name.replace("-", "_")
-    lines = [f'"""{derivation.statement}."""', "", "import numpy", ""]
+    heading = textwrap.wrap(f'"""{derivation.statement}.', WIDTH)
+    lines = [*heading, '"""', "", "import numpy", ""]
     for named in NAMED:
         if any(e.has(named) for e in entries):
             lines += ["", *_named_source(named), ""]
