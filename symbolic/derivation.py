@@ -19,6 +19,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic import documents
 from symbolic.decide import DIGITS, Range, evaluable, point_of_difference, vanishes
 
 Formula = Any  # an Expr, or a Matrix
@@ -148,25 +149,17 @@ class Derivation:
 
     def latex(self, document: bool = False) -> str:
         """Statement, steps and verdicts for a LaTeX text that loads amsmath; or a document."""
-        from symbolic import documents
-
         return documents.latex_document(self) if document else documents.latex(self)
 
     def markdown(self) -> str:
         """The same as a numbered list with displayed formulas."""
-        from symbolic import documents
-
         return documents.markdown(self)
 
     def python(self) -> str:
         """Python source of the result as a function of its symbols, on NumPy arrays."""
-        from symbolic import documents
-
         return documents.python(self)
 
     def _repr_latex_(self) -> str:
-        from symbolic import documents
-
         return documents.notebook(self)
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import keyword
 import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 
 from symbolic import tex
 from symbolic.special import NAMED, TERMS, OddDefect
-
-if TYPE_CHECKING:
-    from symbolic.derivation import Derivation, Step
 
 WIDTH = 100  # of a line of source
 PREAMBLE = r"""\documentclass[10pt]{article}
@@ -26,6 +24,38 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \setlength{\parskip}{4pt plus 2pt}
 \begin{document}
 """
+
+
+class Step(Protocol):
+    """An equality and why it holds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def before(self) -> Any: ...
+    @property
+    def after(self) -> Any: ...
+
+
+class Derivation(Protocol):
+    """A chain of them, with a verdict for each by its name."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def statement(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    @property
+    def verdicts(self) -> Mapping[str, str]: ...
+    @property
+    def result(self) -> Any: ...
 
 
 def latex(derivation: Derivation) -> str:
@@ -145,6 +175,6 @@ def _aligned(rows: list[str]) -> str:
     return "\\begin{aligned} " + r" \\ ".join(rows) + " \\end{aligned}"
 
 
-def _indented(step: Any) -> list[str]:
+def _indented(step: Step) -> list[str]:
     rows = tex.equation(step.before, step.after)
     return [r"&\qquad " + row.replace("&", "") for row in rows]

@@ -14,6 +14,7 @@ MODULES = (
     "toy_cases",
     "slow_manifold",
     "long_time",
+    "toy_series",
     "gaussian_moments",
     "quadratic_loss",
     "quadratic_hessian",

@@ -72,8 +72,9 @@ def known(value: Any) -> float:
 
 def predict_toy_1(scale: float) -> dict[str, Prediction]:
     """The law, and the leading term of the angle; b = ½ ‖v‖ tan θ on w₁ + w₂ = v."""
-    from symbolic.long_time import TAU, toy_1_series
+    from symbolic.long_time import TAU
     from symbolic.toy_cases import KAPPA
+    from symbolic.toy_series import toy_1_series
 
     law = mirror_law(scale)
     angle = float((TAU * toy_1_series().result[0]).subs(KAPPA, 1).expand().coeff(TAU, 0))
