@@ -26,7 +26,7 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 """
 
 
-class Step(Protocol):
+class Equality(Protocol):
     """An equality and why it holds."""
 
     @property
@@ -41,7 +41,7 @@ class Step(Protocol):
     def after(self) -> Any: ...
 
 
-class Derivation(Protocol):
+class Chain(Protocol):
     """A chain of them, with a verdict for each by its name."""
 
     @property
@@ -51,14 +51,14 @@ class Derivation(Protocol):
     @property
     def reference(self) -> str: ...
     @property
-    def steps(self) -> Sequence[Step]: ...
+    def steps(self) -> Sequence[Equality]: ...
     @property
     def verdicts(self) -> Mapping[str, str]: ...
     @property
     def result(self) -> Any: ...
 
 
-def latex(derivation: Derivation) -> str:
+def latex(derivation: Chain) -> str:
     """Statement, steps with their verdicts, and result, for a text that loads amsmath."""
     parts = [rf"\section*{{{tex.text(derivation.name)}}}", tex.text(_opening(derivation))]
     for number, step in enumerate(derivation.steps, 1):
@@ -69,12 +69,12 @@ def latex(derivation: Derivation) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def latex_document(derivation: Derivation) -> str:
+def latex_document(derivation: Chain) -> str:
     """A document that pdflatex compiles."""
     return f"{PREAMBLE}{latex(derivation)}\\end{{document}}\n"
 
 
-def notebook(derivation: Derivation) -> str:
+def notebook(derivation: Chain) -> str:
     """The chain as one formula, as notebooks show them."""
     rows = []
     for number, step in enumerate(derivation.steps, 1):
@@ -83,7 +83,7 @@ def notebook(derivation: Derivation) -> str:
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
-def markdown(derivation: Derivation) -> str:
+def markdown(derivation: Chain) -> str:
     """Statement, steps as a numbered list with displayed formulas, and result."""
     lines = [f"# {derivation.name}", "", _opening(derivation), ""]
     for number, step in enumerate(derivation.steps, 1):
@@ -94,7 +94,7 @@ def markdown(derivation: Derivation) -> str:
     return "\n".join(lines)
 
 
-def python(derivation: Derivation) -> str:
+def python(derivation: Chain) -> str:
     """A module with one function of NumPy arrays that returns the result.
 
     Raises
@@ -145,7 +145,7 @@ def _named_source(function: type[OddDefect]) -> list[str]:
     ]
 
 
-def _docstring(derivation: Derivation) -> list[str]:
+def _docstring(derivation: Chain) -> list[str]:
     source = f"  Source: {derivation.reference}." if derivation.reference else ""
     return [f'    """Result of the derivation {derivation.name}.{source}"""']
 
@@ -155,12 +155,12 @@ def _identifier(name: str) -> str:
     return f"{plain}_" if keyword.iskeyword(plain) else plain
 
 
-def _opening(derivation: Derivation) -> str:
+def _opening(derivation: Chain) -> str:
     source = f" ({derivation.reference})" if derivation.reference else ""
     return f"{derivation.statement}{source}."
 
 
-def _because(step: Step) -> str:
+def _because(step: Equality) -> str:
     return f"{step.rule} [{step.reference}]" if step.reference else step.rule
 
 
@@ -175,6 +175,6 @@ def _aligned(rows: list[str]) -> str:
     return "\\begin{aligned} " + r" \\ ".join(rows) + " \\end{aligned}"
 
 
-def _indented(step: Step) -> list[str]:
+def _indented(step: Equality) -> list[str]:
     rows = tex.equation(step.before, step.after)
     return [r"&\qquad " + row.replace("&", "") for row in rows]
