@@ -25,7 +25,9 @@ from flowkit.problems.exact import to_mpf
 
 Array = np.ndarray
 
-ALIKE = 0.1  # distance of a shape to its profile, relative, up to which it is on its way there
+# Distance of a shape to its profile, relative, up to which it is on its way there; or λ − 1 if that
+# is less: deviations of this size are no longer held back by their linear decay.
+ALIKE = 0.1
 OFF = 0.05  # relative distance of t³L to that of the slow manifold, beyond which it is not there
 NOTHING = 1e-12  # a coefficient, relative to the constant, that is rounding
 
@@ -69,6 +71,7 @@ def power_law(
         else f"{reason}; no digit of the flow is certain there",
         constant=to_mpf(total) if digits is not None else float(total),
         error=float(error + abs(to_number(total)) * last.accuracy),
+        corrections=_corrections(fits),
         **known,
     )
 
@@ -129,7 +132,6 @@ def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:
         "profile": profile,
         "eigenvalues": tuple(x for profile in moving for x in profile.eigenvalues),
         "stable": all(profile.stable for profile in moving),
-        "corrections": _corrections(fits),
     }
 
 
@@ -156,9 +158,9 @@ def _undecided(fits: list[Fit], last: End) -> str:
     predicted = sum(to_number(fit.cluster.length) ** 2 * fit.now for fit in fits)
     if not abs(cube - predicted) <= OFF * predicted:
         return "it is not on the slow manifold yet: run it further"
-    off = max(fit.off for fit in fits)
-    if off > ALIKE:
-        return f"undecided: its shape is {off:.0%} away from the next profile: run it further"
+    far = [fit.off for fit in fits if fit.off > min(ALIKE, abs((fit.profile.slowest or 2) - 1))]
+    if far:
+        return f"undecided: it is {max(far):.1g} of its size away from a profile: run it further"
     if not all(fit.profile.stable for fit in fits):
         return "undecided: it is near an unstable profile, which it may leave: run it further"
     return ""

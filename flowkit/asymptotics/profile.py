@@ -25,7 +25,7 @@ from symbolic.activations import LeakyReLU, ReLU, parse_activation
 
 Array = np.ndarray
 
-LARGEST = 3000  # unknowns of a dense Newton matrix
+LARGEST = 2000  # unknowns of a dense Newton matrix
 
 
 @dataclass(frozen=True)
