@@ -151,6 +151,23 @@ def test_random_flows_keep_their_promise(seed, n):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "d"), [(2, 3), (3, 2), (3, 4), (4, 4), (6, 4)])
+def test_constants_stay_within_their_errors(n, d):
+    """Flows stopped early against the same flows at t = 1e60; many are decided, none wrongly."""
+    problem = TeacherStudent([1.0] + [0.0] * (d - 1))
+    decided = 0
+    for seed in range(15):
+        w0 = 0.1 * np.random.default_rng(seed).standard_normal((n, d))
+        late = problem.asymptotics(integrate(problem, w0, 1e60))
+        for t in (1e3, 1e5, 1e8):
+            early = problem.asymptotics(integrate(problem, w0, t))
+            if early.constant is not None:
+                decided += 1
+                assert abs(early.constant - late.constant) <= early.error + late.error
+    assert decided >= 15
+
+
 @FEW
 @given(seed=SEEDS)
 def test_invariances(seed):

@@ -129,7 +129,7 @@ def test_a_group_stands_for_its_students():
 # ---- profiles ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", [None, 30, 100])
+@pytest.mark.parametrize("precision", [None, 30, 100, 500])
 @pytest.mark.parametrize("alpha", [0.0, 0.25])
 def test_two_students_in_closed_form(precision, alpha):
     h = [Fraction(3, 10), Fraction(7, 10)]

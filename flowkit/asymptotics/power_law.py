@@ -56,7 +56,8 @@ def power_law(
     try:
         fits = [_fit(problem, last, before, k, digits) for k in range(len(last.clusters))]
     except NoProfileError as why:
-        return Asymptotics(kind="power law", reason=f"{_situation(last)}; but {why}", **known)
+        reason = f"{_situation(last)}; undecided: {why}"
+        return Asymptotics(kind="power law", reason=reason, **known)
     known |= _found(fits, last, n)
     why_not = _undecided(fits, last)
     if why_not:
@@ -64,11 +65,11 @@ def power_law(
     total = sum(fit.cluster.length**2 * fit.profile.constant for fit in fits)
     error = sum(to_number(fit.cluster.length) ** 2 * fit.error for fit in fits)
     reason = f"{_situation(last)}; the shape is within {max(f.off for f in fits):.0e} of a profile"
+    if not last.accuracy < 0.1:
+        reason += "; no digit of the flow is certain there"
     return Asymptotics(
         kind="power law",
-        reason=reason
-        if last.accuracy < 0.1
-        else f"{reason}; no digit of the flow is certain there",
+        reason=reason,
         constant=to_mpf(total) if digits is not None else float(total),
         error=float(error + abs(to_number(total)) * last.accuracy),
         corrections=_corrections(fits),

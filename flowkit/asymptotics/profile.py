@@ -177,11 +177,12 @@ def refined(energy: Energy, shape: Array, dims: int, digits: int | None) -> Prof
     """
     beta, step = critical_point(energy, shape, digits)
     value = energy.value(beta)
+    rounding = 2.0 ** -min(flint.ctx.prec, 1000) if energy.exact else 2.0**-50
     return Profile(
         h=energy.h,
         beta=beta,
         constant=value.mid() if energy.exact else float(value),
-        error=3 * to_number(value) * (step + 2.0 ** -(flint.ctx.prec if energy.exact else 50)),
+        error=3 * to_number(value) * (step + rounding),
         log_coefficient=-4 * energy.fourth(beta),
         eigenvalues=eigenvalues(double(energy), doubles(beta), dims),
         energy=energy,
