@@ -245,6 +245,25 @@ def test_equal_students(alpha, count, w):
     assert problem.asymptotics(flow).constant == found.constant
 
 
+@pytest.mark.parametrize(("alpha", "count"), [(0.0, 1), (0.3, 2)])
+def test_next_order_of_equal_students(alpha, count):
+    """L e^(rate t) = C + c e^(−later t) + …, c in closed form, the rest smaller still."""
+    problem = TeacherStudent(["0", "1.5"], f"leaky:{alpha}")
+    flow = integrate(problem, [["0.2", "0.3"]] * count, 100, precision=30)
+    found = problem.asymptotics(flow)
+    (term,) = found.corrections
+    with mpmath.workdps(60):
+        exact = [Fraction(x) for x in (found.rate, term.rate)]
+        rate, later = (mpmath.mpf(x.numerator) / x.denominator for x in exact)
+        rests = []
+        for t in (10, 20):
+            rest = flow.loss_at(t) * mpmath.exp(rate * t) - found.constant
+            rests.append(rest * mpmath.exp(later * t) / term.coefficient - 1)
+        slope = mpmath.log(abs(rests[1] / rests[0])) / 10
+    assert abs(rests[1]) < 1e-3
+    assert slope == pytest.approx(-float(later), rel=0.1)
+
+
 @pytest.mark.parametrize(
     "parts", [[0.2], [0.1, 0.5], [1.5, 1.4], [0.2, -0.3], [0.2, -0.3, -0.3], [0.2, 0.1, -0.3]]
 )
@@ -364,6 +383,18 @@ def test_one_direction_of_phase_retrieval(scale, w0):
     if not along:
         assert found.loss(2.0) == pytest.approx(flow.loss_at(2.0), rel=1e-8)
     assert problem.asymptotics(flow).constant == found.constant
+
+
+@pytest.mark.parametrize("w0", [[["0.1", "-0.2", "0.3"]], [["0.3", "0.6", "-0.6"]]])
+def test_next_order_of_phase_retrieval(w0):
+    problem = PhaseRetrieval([1, 2, -2], output_scale=2)
+    flow = integrate(problem, w0, 1, precision=30)
+    found = problem.asymptotics(flow)
+    (term,) = found.corrections
+    with mpmath.workdps(60):
+        t = mpmath.mpf("0.3")
+        rest = flow.loss_at(t) * mpmath.exp(found.rate * t) - found.constant
+        assert abs(rest * mpmath.exp(term.rate * t) / term.coefficient - 1) < 1e-2
 
 
 def rest_of(problem, w0, t):

@@ -50,14 +50,24 @@ def along_rate(square: Fraction, scale: Fraction) -> Fraction:
     return 12 * scale * square
 
 
-def across_constant(tangent: Fraction, square: Fraction) -> Fraction:
-    """lim e^(rate t) F = ‖v‖⁴ tan²∠(w(0), v); `tangent` is that square."""
-    return square**2 * tangent
+def across_constants(
+    tangent: Fraction, along: Fraction, square: Fraction, scale: Fraction
+) -> tuple[Fraction, Fraction]:
+    """F = c e^(−rate t) + c′ e^(−5/2 rate t) + …: c = ‖v‖⁴ T, c′ = 2‖v‖⁴ T (‖v‖²/(C a²) − 1 − 3T).
+
+    T = tan² ∠(w(0), v) is `tangent`, a² = Σ (w(0)·v̄)² is `along`.  With τ² = T e^(−rate t) and
+    1/a(t)² = (C/‖v‖²)(1 + 3τ² + δ), δ ~ e^(−3/2 rate t), what is of order τ⁴ cancels.
+    """
+    constant = square**2 * tangent
+    return constant, 2 * constant * (square / (scale * along) - 1 - 3 * tangent)
 
 
-def along_constant(along: Fraction, square: Fraction, scale: Fraction) -> Fraction:
-    """The same for students along v: ¾ ‖v‖⁴ (‖v‖²/(C a²) − 1)², `along` is a² = Σ (w(0)·v̄)²."""
-    return Fraction(3, 4) * square**2 * (square / (scale * along) - 1) ** 2
+def along_constants(
+    along: Fraction, square: Fraction, scale: Fraction
+) -> tuple[Fraction, Fraction]:
+    """F = c e^(−rate t) + c′ e^(−3/2 rate t) + … for students along v; `along` is Σ (w(0)·v̄)²."""
+    excess = square / (scale * along) - 1
+    return Fraction(3, 4) * square**2 * excess**2, Fraction(-3, 2) * square**2 * excess**3
 
 
 def predicted(problem: Any, w0: Array) -> tuple[Asymptotics, arb | None]:
@@ -81,15 +91,17 @@ def predicted(problem: Any, w0: Array) -> tuple[Asymptotics, arb | None]:
     along = inner @ inner / square
     tangent = np.sum(w0 * w0) / along - 1
     if tangent:
-        rate, constant = across_rate(square, scale), across_constant(tangent, square)
-        later, reason = rate, "one direction of students, which turns to the teacher's"
+        rate, factor = across_rate(square, scale), Fraction(3, 2)
+        constant, later = across_constants(tangent, along, square, scale)
+        reason = "one direction of students, which turns to the teacher's"
     else:
-        rate, constant = along_rate(square, scale), along_constant(along, square, scale)
-        later, reason = rate / 2, "students along the teacher"
+        rate, factor = along_rate(square, scale), Fraction(1, 2)
+        constant, later = along_constants(along, square, scale)
+        reason = "students along the teacher"
     shown = Asymptotics(
         kind="exponential",
         rate=simple(rate),
-        corrections=(Term(rate=simple(later)),),
+        corrections=(Term(rate=simple(factor * rate), coefficient=float(later)),),
         reason=reason,
     )
     return shown, ball(constant)
