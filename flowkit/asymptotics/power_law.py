@@ -86,7 +86,7 @@ def _fit(problem: Any, last: End, before: End, k: int, digits: int | None) -> Fi
     if len(cluster.members) == 1:
         still = 0 * shape
         nothing = energy.value(still)
-        profile = Profile(energy.h, still, nothing, 0.0, nothing, (), energy)
+        profile = Profile(energy.h, still, nothing, 0.0, nothing, ())
         return Fit(cluster, energy, profile, 0.0, 0.0, 0.0)
     if shape.size > LARGEST:
         raise NoProfileError(f"{shape.size} unknowns are too many for its profile")

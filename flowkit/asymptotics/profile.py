@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -55,7 +55,6 @@ class Profile:
     error: float
     log_coefficient: Any
     eigenvalues: tuple[float, ...]
-    energy: Energy = field(repr=False, compare=False)
 
     @property
     def stable(self) -> bool:
@@ -185,5 +184,4 @@ def refined(energy: Energy, shape: Array, dims: int, digits: int | None) -> Prof
         error=3 * to_number(value) * (step + rounding),
         log_coefficient=-4 * energy.fourth(beta),
         eigenvalues=eigenvalues(double(energy), doubles(beta), dims),
-        energy=energy,
     )
