@@ -20,6 +20,8 @@ _HOME = {
     "LeakyReLU": "symbolic.activations",
     "SymbolicLoss": "flowkit.problems.symbolic_loss",
     "VectorField": "flowkit.problems.vector_field",
+    "derive": "symbolic.library",
+    "derivations": "symbolic.library",
     "integrate": "flowkit.integration",
     "resume": "flowkit.integration",
     "load": "flowkit.integration",
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from flowkit.verification.run import verify as verify
     from symbolic.activations import LeakyReLU as LeakyReLU
     from symbolic.activations import ReLU as ReLU
+    from symbolic.library import derivations as derivations
+    from symbolic.library import derive as derive
 
 
 def __getattr__(name: str) -> Any:

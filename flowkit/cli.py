@@ -1,5 +1,8 @@
-"""The command line: verify, flow, fit.  Exit 0: done and all holds; 1: a claim does not hold;
-2: bad input, one line on standard error; 130: interrupted."""
+"""The command line: verify, flow, fit, derive.
+
+Exit 0: done and all holds; 1: a claim does not hold; 2: bad input, one line on standard error;
+130: interrupted.
+"""
 
 from __future__ import annotations
 
@@ -93,6 +96,14 @@ def build_parser() -> Parser:
     fit.add_argument("file", metavar="FILE.nc")
     fit.add_argument("--quantity", default="loss", help="loss (default) or gradient_norm")
     fit.set_defaults(run=run_fit)
+
+    derive = commands.add_parser("derive", help="list the derivations, or write one out")
+    derive.add_argument("name", nargs="?", metavar="NAME", help="a derivation; lists all without")
+    derive.add_argument(
+        "--format", default="markdown", help="latex, markdown (default), or python for the result"
+    )
+    derive.add_argument("--out", metavar="FILE", help="write there; standard output by default")
+    derive.set_defaults(run=run_derive)
     return parser
 
 
@@ -185,6 +196,32 @@ def run_fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_derive(options: argparse.Namespace) -> int:
+    """`flowkit derive`."""
+    from symbolic.library import derivations, derive
+
+    writers = {
+        "latex": lambda derivation: derivation.latex(document=True),
+        "markdown": lambda derivation: derivation.markdown(),
+        "python": lambda derivation: derivation.python(),
+    }
+    if options.format not in writers:
+        known = ", ".join(writers)
+        raise ValueError(f"--format: unknown {options.format!r}; known are {known}")
+    _check_destinations(options.out)
+    if options.name is None:
+        listed = derivations()
+        width = max(len(derivation.name) for derivation in listed)
+        text = "".join(f"{d.name:{width}}  {d.statement}\n" for d in listed)
+    else:
+        text = writers[options.format](derive(options.name))
+    if options.out and options.out != "-":
+        _write_text(options.out, text)
+    else:
+        print(text, end="")
+    return 0
+
+
 def _students(options: argparse.Namespace) -> Any:
     import numpy as np
 
@@ -236,9 +273,13 @@ def _check_destinations(*files: str | None) -> None:
 
 
 def _write_json(file: str, data: dict[str, Any]) -> None:
+    _write_text(file, json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def _write_text(file: str, text: str) -> None:
     from flowkit.files import write_text
 
-    write_text(Path(file), json.dumps(data, ensure_ascii=False) + "\n")
+    write_text(Path(file), text)
 
 
 def _plot(flow: Any, file: str) -> None:

@@ -4,7 +4,7 @@ For a positively homogeneous activation σ(z) = [z]₊ + α·(−[−z]₊) the 
 
     L = ½ mean ‖r‖² + kink · (1/4π) Σ c_a c_b ‖a‖‖b‖ (sin θ_ab − θ_ab cos θ_ab),
 
-so two exact weights say all (`symbolic.teacher_student.leaky_split` derives them).
+so two exact weights say all (`symbolic.pairs.leaky_split` derives them).
 """
 
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ from symbolic.special import written_out
 
 DIGITS = 50
 POINTS = 5
+WORKING = 100  # digits at which the two sides are subtracted
 GRAIN = 10**6  # points are multiples of a millionth of their range
 
 Range = tuple[Any, Any]
@@ -52,8 +53,8 @@ def point_of_difference(
     for _ in range(POINTS if symbols else 1):
         point = {s: _drawn(s, domain, draw) for s in symbols}
         left, right = (written_out(side).subs(point) for side in (before, after))
-        target = right.evalf(DIGITS + 10)
-        gap = (left - right).evalf(DIGITS + 10, maxn=1000)
+        target = right.evalf(3, maxn=WORKING)
+        gap = (left - right).evalf(3, maxn=WORKING)
         scale = abs(target) if target.is_number and target != 0 else 1
         if not gap.is_number or not gap.is_finite or abs(gap) > sp.Float(10) ** -DIGITS * scale:
             return point

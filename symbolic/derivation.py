@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property, wraps
 from typing import Any
 
 import sympy as sp
@@ -179,11 +179,12 @@ def derivation(
     """Make a function that returns steps and result a derivation of the library."""
 
     def decorate(derive: Callable[[], Derived]) -> Callable[[], Derivation]:
-        @cache
-        def derived() -> Derivation:
-            return Derivation(name, statement, reference, derive)
+        made = Derivation(name, statement, reference, derive)
 
-        derived.__doc__, derived.__wrapped__ = derive.__doc__, derive  # type: ignore[attr-defined]
+        @wraps(derive)
+        def derived() -> Derivation:
+            return made
+
         LIBRARY[name] = derived
         return derived
 

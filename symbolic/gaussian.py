@@ -14,6 +14,9 @@ THETA = sp.Symbol("theta", real=True)
 RHO = sp.Symbol("rho", nonnegative=True)
 PHI = sp.Symbol("phi", real=True)
 
+ANGLES = {THETA: (sp.S.Zero, sp.pi), PHI: (-sp.pi, sp.pi)}
+PRODUCT = sp.cos(PHI) * sp.cos(PHI - THETA)  # of the cosines of ∠(x, a) and ∠(x, b)
+
 
 @derivation(
     "relu-kernel",
@@ -22,60 +25,60 @@ PHI = sp.Symbol("phi", real=True)
 )
 def relu_kernel() -> Derived:
     """Derive K(a, b) = E [a·x]₊[b·x]₊ in A = ‖a‖, B = ‖b‖ and the angle θ ∈ [0, π]."""
-    density = sp.exp(-(RHO**2) / 2) / (2 * sp.pi)
-    radial = RHO**3 * sp.exp(-(RHO**2) / 2)
-    radial_primitive = -(RHO**2 + 2) * sp.exp(-(RHO**2) / 2)
-    radial_value = sp.limit(radial_primitive, RHO, sp.oo) - radial_primitive.subs(RHO, 0)
-
-    angular = sp.cos(PHI) * sp.cos(PHI - THETA)
-    sum_form = (sp.cos(THETA) + sp.cos(2 * PHI - THETA)) / 2
-    angular_primitive = PHI * sp.cos(THETA) / 2 + sp.sin(2 * PHI - THETA) / 4
     # [cos φ]₊[cos(φ − θ)]₊ vanishes outside θ − π/2 < φ < π/2.
-    low, high = THETA - sp.pi / 2, sp.pi / 2
-    bounds = angular_primitive.subs(PHI, high) - angular_primitive.subs(PHI, low)
-    angular_value = ((sp.pi - THETA) * sp.cos(THETA) + sp.sin(THETA)) / 2
-
-    kernel = A * B * radial_value * angular_value / (2 * sp.pi)
-    integrand = A * RHO * sp.cos(PHI) * B * RHO * sp.cos(PHI - THETA) * density * RHO
-    angles = {THETA: (sp.S.Zero, sp.pi), PHI: (-sp.pi, sp.pi)}
-    polar = angles | {RHO: (sp.S.Zero, sp.Integer(5)), A: (0, 3), B: (0, 3)}
+    bounds = (THETA - sp.pi / 2, sp.pi / 2)
+    angular = (sp.sin(THETA) + (sp.pi - THETA) * sp.cos(THETA)) / 2
+    kernel = A * B * (sp.sin(THETA) + (sp.pi - THETA) * sp.cos(THETA)) / (2 * sp.pi)
     steps = (
+        *polar_steps(bounds),
         Step(
-            "polar coordinates",
-            "x = ρ(cos φ, sin φ), dx = ρ dρ dφ; the integrand separates",
-            integrand,
-            A * B / (2 * sp.pi) * radial * angular,
-            polar,
-        ),
-        Step(
-            "radial primitive",
-            "differentiate",
-            sp.Derivative(radial_primitive, RHO),
-            radial,
-            {RHO: (sp.S.Zero, sp.Integer(5))},
-        ),
-        Step("radial integral", "from 0 to ∞", radial_value, sp.Integer(2)),
-        Step("product to sum", "cos x cos y", angular, sum_form, angles),
-        Step(
-            "angular primitive",
-            "differentiate",
-            sp.Derivative(angular_primitive, PHI),
-            sum_form,
-            angles,
+            "product to sum",
+            "2 cos x cos y = cos(x − y) + cos(x + y)",
+            PRODUCT,
+            (sp.cos(THETA) + sp.cos(2 * PHI - THETA)) / 2,
+            ANGLES,
         ),
         Step(
             "angular integral",
-            "both factors are positive for θ − π/2 < φ < π/2",
-            bounds,
-            angular_value,
-            angles,
+            "of that sum; cos(2φ − θ) has the primitive ½ sin(2φ − θ)",
+            sp.Integral(PRODUCT, (PHI, *bounds)),
+            angular,
+            ANGLES,
         ),
         Step(
             "kernel",
-            "K = (A B / 2π) · radial · angular",
+            "radial integral times angular integral",
+            A * B / (2 * sp.pi) * radial_integral() * angular,
             kernel,
-            A * B * (sp.sin(THETA) + (sp.pi - THETA) * sp.cos(THETA)) / (2 * sp.pi),
-            polar,
+            ANGLES,
         ),
     )
     return steps, sp.expand(kernel)
+
+
+def radial_integral(power: int = 3) -> sp.Integral:
+    """∫ ρ^power exp(−ρ²/2) dρ over ρ > 0."""
+    return sp.Integral(RHO**power * sp.exp(-(RHO**2) / 2), (RHO, 0, sp.oo))
+
+
+def polar_steps(bounds: tuple[sp.Expr, sp.Expr]) -> tuple[Step, Step]:
+    """E (a·x)(b·x) over an angle: it separates, and the radial integral is 2."""
+    integrand = A * RHO * sp.cos(PHI) * B * RHO * sp.cos(PHI - THETA)
+    density = sp.exp(-(RHO**2) / 2) / (2 * sp.pi)
+    polar = ANGLES | {RHO: (sp.S.Zero, sp.Integer(5))}
+    return (
+        Step(
+            "polar coordinates",
+            "x = ρ(cos φ, sin φ), dx = ρ dρ dφ, a·x = Aρ cos φ, b·x = Bρ cos(φ − θ), both positive "
+            f"for {_range(bounds)}; the integrand separates",
+            sp.Integral(integrand * density * RHO, (RHO, 0, sp.oo), (PHI, *bounds)),
+            A * B / (2 * sp.pi) * radial_integral() * sp.Integral(PRODUCT, (PHI, *bounds)),
+            polar,
+        ),
+        Step("radial integral", "by parts", radial_integral(), sp.Integer(2)),
+    )
+
+
+def _range(bounds: tuple[sp.Expr, sp.Expr]) -> str:
+    low, high = (str(x).replace("theta", "θ").replace("pi", "π") for x in bounds)
+    return f"{low} < φ < {high}".replace(" - ", " − ").replace("-", "−")

@@ -14,7 +14,7 @@ from pathlib import Path
 import mpmath
 import sympy as sp
 
-from symbolic import teacher_student
+from symbolic import pairs
 from symbolic.gaussian import THETA
 from symbolic.lower import lower
 
@@ -46,8 +46,8 @@ def reach(polynomial: list[float]) -> list[float]:
 
 def source() -> str:
     """The Python module that compiled code reads."""
-    u, q = teacher_student.pair_gradient().result
-    forms = {"ANGLE": (q, 1), "DEFECT": (u, 3), "REMAINDER": (teacher_student.REMAINDER, 3)}
+    u, q = pairs.pair_gradient().result
+    forms = {"ANGLE": (q, 1), "DEFECT": (u, 3), "REMAINDER": (pairs.REMAINDER, 3)}
     names = {"ANGLE": "2π q/√z", "DEFECT": "2π u/√z³", "REMAINDER": "2π R/√z³"}
     lines = [
         '"""Written by `python -m symbolic.polynomials`; do not edit.',

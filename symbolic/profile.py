@@ -19,8 +19,8 @@ from itertools import combinations
 import sympy as sp
 
 from symbolic.gaussian import THETA
+from symbolic.pairs import REMAINDER
 from symbolic.special import written_out
-from symbolic.teacher_student import REMAINDER
 
 RHO = sp.Symbol("rho", nonnegative=True)
 PAIR = written_out(REMAINDER).series(THETA, 0, 4).removeO().subs(THETA, RHO)

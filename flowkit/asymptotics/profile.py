@@ -122,7 +122,7 @@ def self_similar_profile(
         raise ValueError("shape: at least two students must differ")
     if len(groups) * rows.shape[1] > LARGEST:
         raise ValueError(f"shape: n·D must be at most {LARGEST}, got {rows.size}")
-    from symbolic.teacher_student import weights
+    from symbolic.pairs import weights
 
     with flint.ctx.workprec(53 if digits is None else bits(digits)):
         convert = float if digits is None else ball

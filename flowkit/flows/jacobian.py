@@ -1,7 +1,7 @@
 """The Jacobian of the velocity, for methods that form a Newton matrix.
 
 ∂g_i/∂w_i = Σ_b c_b (‖b‖/‖a‖) ν (I − āāᵀ + n̄n̄ᵀ),  ∂g_i/∂w_j = c_j [u I + ν (f̄f̄ᵀ − ēēᵀ − I)],
-with ν, u as derived in `symbolic.teacher_student.pair_hessian`, ν = u + q.
+with ν, u as derived in `symbolic.pairs.pair_hessian`, ν = u + q.
 """
 
 from __future__ import annotations

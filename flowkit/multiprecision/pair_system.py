@@ -18,7 +18,7 @@ DYING = 1e-6
 def plain_pair_functions() -> PairFunctions:
     """The pair functions with the named ones written out: errors are absolute, and that is enough
     where the working precision grows with what cancels."""
-    from symbolic import teacher_student as source
+    from symbolic import pairs as source
     from symbolic.gaussian import THETA
     from symbolic.lower import lower
     from symbolic.special import written_out
@@ -37,7 +37,7 @@ class PairSystem:
     counts : list of int
         How many students each row stands for.
     mean, kink_weight : Fraction
-        Weights of the activation; see `symbolic.teacher_student`.
+        Weights of the activation; see `symbolic.pairs`.
     names : list of int, optional
         What the rows are called, in words to the user.
     """

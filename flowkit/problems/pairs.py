@@ -1,4 +1,4 @@
-"""The pair functions of `symbolic.teacher_student`, lowered once each, and pair angles."""
+"""The pair functions of `symbolic.pairs`, lowered once each, and pair angles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = np.ndarray
 
 
 class PairFunctions(NamedTuple):
-    """Callables of the angle θ; see `symbolic.teacher_student` for what each multiplies."""
+    """Callables of the angle θ; see `symbolic.pairs` for what each multiplies."""
 
     remainder: Callable[[Any], list[Any]]  # [R]
     gradient: Callable[[Any], list[Any]]  # [u, q]
@@ -26,7 +26,7 @@ class PairFunctions(NamedTuple):
 @cache
 def pair_functions(arithmetic: str) -> PairFunctions:
     """Lower R, (u, q) and (ν, ω) to "numpy" or "arb"."""
-    from symbolic import teacher_student as source
+    from symbolic import pairs as source
     from symbolic.gaussian import THETA
     from symbolic.lower import lower
 

@@ -46,7 +46,7 @@ class TeacherStudent(Problem):
     @cached_property
     def weights(self) -> tuple[Any, Any]:
         """(mean, kink_weight) of L = ½ mean ‖r‖² + kink_weight Σ_{a<b} c_a c_b ‖a‖‖b‖ R(θ)."""
-        from symbolic.teacher_student import weights
+        from symbolic.pairs import weights
 
         return weights(self.activation.alpha)
 

@@ -78,14 +78,12 @@ def measure_quadrature(profile: Profile) -> Evidence:
 
 
 def measure_derivations(profile: Profile) -> Evidence:
-    """Re-check every step from the Gaussian integral to the Hessian."""
-    from symbolic.gaussian import relu_kernel
-    from symbolic.teacher_student import leaky_split, pair_gradient, pair_hessian, split
+    """Re-check every step of every derivation."""
+    from symbolic.library import derivations
 
-    derivations = [relu_kernel(), split(), leaky_split(), pair_gradient(), pair_hessian()]
     checks: list[str] = []
     try:
-        for derivation in derivations:
+        for derivation in derivations():
             checks += derivation.check().values()
     except ArithmeticError as problem:
         return Evidence({"steps that fail": Measured(1.0, 0.0, str(problem))})
