@@ -44,7 +44,7 @@ class ProfileExpressions:
     h : tuple of sympy.Symbol
     b : sympy.Matrix, shape (n, m)
     mean, kink_weight : sympy.Symbol
-        Weights of the activation (`symbolic.teacher_student.weights`).
+        Weights of the activation (`symbolic.pairs.weights`).
     """
 
     h: tuple[sp.Symbol, ...]
