@@ -44,7 +44,7 @@ class ProfileExpressions:
     h : tuple of sympy.Symbol
     b : sympy.Matrix, shape (n, m)
     mean, kink_weight : sympy.Symbol
-        Weights of the activation (`symbolic.teacher_student.weights`).
+        Weights of the activation (`symbolic.pairs.weights`).
     """
 
     h: tuple[sp.Symbol, ...]
@@ -65,17 +65,13 @@ class ProfileExpressions:
     @cached_property
     def force(self) -> sp.Matrix:
         """Σ_i ∂F/∂b_i, shape (1, m): what drives the residual."""
-        columns = [sp.Add(*(sp.diff(self.energy, x) for x in self.b[:, p])) for p in self._columns]
-        return sp.Matrix([columns])
+        columns = [self.b[:, p] for p in range(self.b.cols)]
+        return sp.Matrix([[sp.Add(*(sp.diff(self.energy, x) for x in c)) for c in columns]])
 
     @cached_property
     def fourth(self) -> sp.Expr:
         """F₄ = −‖Σ_i ∂F/∂b_i‖²/(2 n² mean)."""
         return -self.force.dot(self.force) / (2 * len(self.h) ** 2 * self.mean)
-
-    @property
-    def _columns(self) -> range:
-        return range(self.b.cols)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {sp.latex(self.energy)}$"

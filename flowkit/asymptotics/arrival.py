@@ -103,12 +103,17 @@ def after_deaths(problem: TeacherStudent, flow: Flow, on_axis: bool) -> Asymptot
         )
     if found.constant is None or found.rate is None or float(found.rate) * t > LARGEST:
         return replace(found, constant=None, error=inf)
-    since = exp(float(found.rate) * t)
+    rate = float(found.rate)
     error = found.error + 10 * float(flow._error_at(np.array([t]))[0]) * found.constant
+    since = [(term, (rate + float(term.rate)) * t) for term in found.corrections]
     return replace(
         found,
-        constant=found.constant * since,
-        error=error * since,
-        corrections=tuple(replace(term, coefficient=None) for term in found.corrections),
+        constant=found.constant * exp(rate * t),
+        error=error * exp(rate * t),
+        corrections=tuple(
+            replace(term, coefficient=(term.coefficient or 0.0) * exp(x))
+            for term, x in since
+            if x < LARGEST
+        ),
         reason=f"{len(rows)} of {len(flow.w0)} students are left; {found.reason}",
     )

@@ -14,11 +14,10 @@ Array = np.ndarray
 
 
 class Exponentials(NamedTuple):
-    """L = Σ coefficient e^(−rate t) + …, the slowest first; `exact`: nothing follows."""
+    """L = Σ coefficient e^(−rate t) + …, the slowest first."""
 
     rates: list[Fraction]
     coefficients: list[arb]
-    exact: bool
 
 
 def equal_students(w: Array, v: Array, count: int, mean: Any, kink_weight: Any) -> Exponentials:
@@ -26,22 +25,25 @@ def equal_students(w: Array, v: Array, count: int, mean: Any, kink_weight: Any) 
 
     u = count · w follows count times the flow of one neuron.  With θ = ∠(u, v), y = ‖u‖ sin θ and
     A(θ) = mean − kink_weight θ/2π, that flow has y = (A/D) e^(−mean t) and
-    cot θ = (‖v‖/mean) (D e^(mean t) − C), D = A/y at t = 0; so, with ‖u‖ cos θ − ‖v‖ and y,
+    cot θ = (‖v‖/mean) (D e^(mean t) − C), D = A/y at t = 0.  In ε = mean e^(−mean t)/(‖v‖ D) then
+    ‖u‖ cos θ/‖v‖ = 1 − (S + a) ε + O(ε³) and y/‖v‖ = ε − a ε² + O(ε³), S = ‖v‖ C/mean,
+    a = kink_weight/(2π mean), so that
 
-        L e^(2 mean t) → ½ mean [(kink_weight/2π + ‖v‖ C)² + mean²]/D².
+        L/‖v‖² = ½ mean [(S + a)² + 1] ε² − (2 kink_weight/3π) ε³ + O(ε⁴).
     """
     u = count * w
     square, dot = v @ v, u @ v
-    along = ball(dot) / ball(square).sqrt()
+    length, rate, kink = ball(square).sqrt(), ball(mean), ball(kink_weight)
+    along = ball(dot) / length
     across = ball(u @ u - dot * dot / square).sqrt()
-    theta = arb.atan2(across, along)
-    d = (ball(mean) - ball(kink_weight) * theta / (2 * arb.pi())) / across
-    # ‖v‖ C = ‖v‖ D − mean cot θ
-    shift = ball(square).sqrt() * d - ball(mean) * along / across
-    linear = ball(kink_weight) / (2 * arb.pi()) + shift
-    constant = ball(mean) / 2 * (linear**2 + ball(mean) ** 2) / d**2
-    rate = 2 * Fraction(mean) * count
-    return Exponentials([rate, rate + Fraction(mean) * count], [constant], False)
+    d = (rate - kink * arb.atan2(across, along) / (2 * arb.pi())) / across
+    epsilon = rate / (length * d)
+    shift = 1 / epsilon - along / across
+    tilt = kink / (2 * arb.pi() * rate)
+    leading = rate / 2 * ((shift + tilt) ** 2 + 1) * (length * epsilon) ** 2
+    later = -2 * kink / (3 * arb.pi()) * length**2 * epsilon**3
+    slowest = 2 * Fraction(mean) * count
+    return Exponentials([slowest, 3 * slowest / 2], [leading, later])
 
 
 def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exponentials | str:
@@ -70,4 +72,4 @@ def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exp
         grows: Fraction(0)
     }
     factor = mean / 2 * square
-    return Exponentials(list(kept), [ball(factor * x) for x in kept.values()], True)
+    return Exponentials(list(kept), [ball(factor * x) for x in kept.values()])

@@ -168,8 +168,9 @@ def _clusters(
     for k, v in enumerate(teachers):
         length = _root((v * v).sum())
         mine = np.flatnonzero(owner == k)
-        behind = c[mine] < 0
-        if (abs(c[mine[behind]]) > FADED * length).any():
+        behind = c[mine] <= 0
+        square = c * c + (beta * beta).sum(axis=1)
+        if (square[mine[behind]] > (FADED * length) ** 2).any():
             raise FarError("a student behind its teacher has not faded yet")
         rows = mine[~behind]
         members = [groups[i] for i in rows]
@@ -179,7 +180,7 @@ def _clusters(
         sizes = np.array([len(group) for group in members])
         excess = (sizes * h).sum() - 1
         tangents = doubles((b * b).sum(axis=1) / (h * h))
-        if doubles(h).min() < 0 or tangents.max() > NEAR**2 or abs(excess) > NEAR:
+        if tangents.max() > NEAR**2 or abs(excess) > NEAR:
             raise FarError(FAR)
         found.append(Cluster(length * unit, members, h - excess / int(sizes.sum()), b))
     return found

@@ -73,7 +73,7 @@ class Energy:
     def fourth(self, beta: Array) -> Number:
         """F₄(β)."""
         g = self.force(beta)
-        return -(g * g).sum() / (self._number(self.mean) * 2 * self.count**2)
+        return -(g * g).sum() / (self.number(self.mean) * 2 * self.count**2)
 
     def slope_along(self, beta: Array) -> Array:
         """∂F/∂h of one student of each group, at fixed β, (N,)."""
@@ -112,14 +112,17 @@ class Energy:
     @cached_property
     def _weights(self) -> Array:
         """c: m h of the groups, −1 of the teacher."""
-        return np.append(self.sizes * self.h, self._number(-1))
+        return np.append(self.sizes * self.h, self.number(-1))
 
     @property
     def _kink(self) -> Number:
-        return self._number(self.kink_weight)
+        return self.number(self.kink_weight)
 
-    def _number(self, x: Any) -> Number:
-        return ball(x) if self.exact else float(x)
+    def number(self, x: Any) -> Number:
+        """A rational, or a float, as a number of this arithmetic."""
+        if not self.exact:
+            return float(x)
+        return arb(x) if isinstance(x, float) else ball(x)
 
 
 class Pairs(NamedTuple):

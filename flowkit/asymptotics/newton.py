@@ -103,9 +103,8 @@ def _level(energy: Energy, beta: Array) -> float:
 
 def _newton(energy: Energy, beta: Array, near: Array, digits: int | None) -> tuple[Array, float]:
     """The critical point and the size of the last step, relative; `near` it is in doubles."""
-    plain, length, goal = double(energy), np.inf, SETTLED
-    if digits is not None:
-        goal = 10.0 ** -min(digits + 5, 300)
+    plain, length = double(energy), energy.number(np.inf)
+    goal = SETTLED if digits is None else arb(10) ** -(digits + 5)
     inverse = _inverse(plain, near)
     for _ in range(ITERATIONS):
         residual = centred(energy, energy.gradient(beta)) - beta
@@ -115,12 +114,13 @@ def _newton(energy: Energy, beta: Array, near: Array, digits: int | None) -> tup
             return beta, 0.0
         step = _solve(plain, inverse, doubles(residual / unit))
         size = norm(plain, doubles(beta))
-        before, length = length, norm(plain, step) * to_number(unit) / size
-        beta = _moved(energy, beta, step * min(1.0, LONGEST / max(length, LONGEST)), unit)
-        if not np.isfinite(length) or norm(plain, doubles(beta)) < CLOSE * norm(plain, near):
+        before, length = length, unit * norm(plain, step) / size
+        shorter = min(1.0, LONGEST / max(to_number(length), LONGEST))
+        beta = _moved(energy, beta, step * shorter, unit)
+        if not norm(plain, doubles(beta)) >= CLOSE * norm(plain, near):
             break
         if length <= goal or (before < FROZEN and length > before / 2):
-            return beta, length
+            return beta, to_number(length)
         if length > FROZEN:
             inverse = _inverse(plain, doubles(beta))
     raise NoProfileError("Newton's method does not settle at a profile")

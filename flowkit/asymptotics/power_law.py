@@ -25,7 +25,9 @@ from flowkit.problems.exact import to_mpf
 
 Array = np.ndarray
 
-ALIKE = 0.1  # distance of a shape to its profile, relative, up to which it is on its way there
+# Distance of a shape to its profile, relative, up to which it is on its way there; or λ − 1 if that
+# is less: deviations of this size are no longer held back by their linear decay.
+ALIKE = 0.1
 OFF = 0.05  # relative distance of t³L to that of the slow manifold, beyond which it is not there
 NOTHING = 1e-12  # a coefficient, relative to the constant, that is rounding
 
@@ -54,7 +56,8 @@ def power_law(
     try:
         fits = [_fit(problem, last, before, k, digits) for k in range(len(last.clusters))]
     except NoProfileError as why:
-        return Asymptotics(kind="power law", reason=f"{_situation(last)}; but {why}", **known)
+        reason = f"{_situation(last)}; undecided: {why}"
+        return Asymptotics(kind="power law", reason=reason, **known)
     known |= _found(fits, last, n)
     why_not = _undecided(fits, last)
     if why_not:
@@ -62,13 +65,14 @@ def power_law(
     total = sum(fit.cluster.length**2 * fit.profile.constant for fit in fits)
     error = sum(to_number(fit.cluster.length) ** 2 * fit.error for fit in fits)
     reason = f"{_situation(last)}; the shape is within {max(f.off for f in fits):.0e} of a profile"
+    if not last.accuracy < 0.1:
+        reason += "; no digit of the flow is certain there"
     return Asymptotics(
         kind="power law",
-        reason=reason
-        if last.accuracy < 0.1
-        else f"{reason}; no digit of the flow is certain there",
+        reason=reason,
         constant=to_mpf(total) if digits is not None else float(total),
         error=float(error + abs(to_number(total)) * last.accuracy),
+        corrections=_corrections(fits),
         **known,
     )
 
@@ -82,7 +86,7 @@ def _fit(problem: Any, last: End, before: End, k: int, digits: int | None) -> Fi
     if len(cluster.members) == 1:
         still = 0 * shape
         nothing = energy.value(still)
-        profile = Profile(energy.h, still, nothing, 0.0, nothing, (), energy)
+        profile = Profile(energy.h, still, nothing, 0.0, nothing, ())
         return Fit(cluster, energy, profile, 0.0, 0.0, 0.0)
     if shape.size > LARGEST:
         raise NoProfileError(f"{shape.size} unknowns are too many for its profile")
@@ -129,7 +133,6 @@ def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:
         "profile": profile,
         "eigenvalues": tuple(x for profile in moving for x in profile.eigenvalues),
         "stable": all(profile.stable for profile in moving),
-        "corrections": _corrections(fits),
     }
 
 
@@ -156,9 +159,9 @@ def _undecided(fits: list[Fit], last: End) -> str:
     predicted = sum(to_number(fit.cluster.length) ** 2 * fit.now for fit in fits)
     if not abs(cube - predicted) <= OFF * predicted:
         return "it is not on the slow manifold yet: run it further"
-    off = max(fit.off for fit in fits)
-    if off > ALIKE:
-        return f"undecided: its shape is {off:.0%} away from the next profile: run it further"
+    far = [fit.off for fit in fits if fit.off > min(ALIKE, abs((fit.profile.slowest or 2) - 1))]
+    if far:
+        return f"undecided: it is {max(far):.1g} of its size away from a profile: run it further"
     if not all(fit.profile.stable for fit in fits):
         return "undecided: it is near an unstable profile, which it may leave: run it further"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -25,7 +25,7 @@ from symbolic.activations import LeakyReLU, ReLU, parse_activation
 
 Array = np.ndarray
 
-LARGEST = 3000  # unknowns of a dense Newton matrix
+LARGEST = 2000  # unknowns of a dense Newton matrix
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ class Profile:
     error: float
     log_coefficient: Any
     eigenvalues: tuple[float, ...]
-    energy: Energy = field(repr=False, compare=False)
 
     @property
     def stable(self) -> bool:
@@ -177,12 +176,12 @@ def refined(energy: Energy, shape: Array, dims: int, digits: int | None) -> Prof
     """
     beta, step = critical_point(energy, shape, digits)
     value = energy.value(beta)
+    rounding = 2.0 ** -min(flint.ctx.prec, 1000) if energy.exact else 2.0**-50
     return Profile(
         h=energy.h,
         beta=beta,
         constant=value.mid() if energy.exact else float(value),
-        error=3 * to_number(value) * (step + 2.0 ** -(flint.ctx.prec if energy.exact else 50)),
+        error=3 * to_number(value) * (step + rounding),
         log_coefficient=-4 * energy.fourth(beta),
         eigenvalues=eigenvalues(double(energy), doubles(beta), dims),
-        energy=energy,
     )

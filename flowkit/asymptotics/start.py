@@ -46,12 +46,13 @@ def _exponential(
     problem: TeacherStudent, found: Exponentials, count: int, reason: str, digits: int | None
 ) -> Asymptotics:
     convert: Callable[[arb], Any] = to_float if digits is None else to_mpf
-    later = [simple(rate - found.rates[0]) for rate in found.rates[1:]]
-    known = [convert(x) for x in found.coefficients[1:]] or [None] * len(later)
+    terms = zip(found.rates[1:], found.coefficients[1:], strict=True)
     shown = Asymptotics(
         kind="exponential",
         rate=simple(found.rates[0]),
-        corrections=tuple(Term(rate=x, coefficient=c) for x, c in zip(later, known, strict=True)),
+        corrections=tuple(
+            Term(rate=simple(rate - found.rates[0]), coefficient=convert(x)) for rate, x in terms
+        ),
         fast_rate=simple(count * Fraction(problem.weights[0])),
         reason=reason,
     )
