@@ -9,7 +9,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.derivation import Derived, Step, derivation
-from symbolic.slow_manifold import coupling_minimum, reduced_flow
+from symbolic.slow_manifold import H1, H2, coupling_minimum, reduced_flow
 from symbolic.toy_cases import KAPPA, MU, N, V
 
 P = sp.Symbol("p", positive=True)
@@ -128,7 +128,6 @@ def self_similar() -> Derived:
 )
 def two_neurons() -> Derived:
     """The result is the limit of t³L in h₁, h₂, κ and V = ‖v‖."""
-    h1, h2 = sp.symbols("h_1 h_2", positive=True)
     h = sp.Symbol("h", positive=True)
     velocity = reduced_flow().result
     coefficient = KAPPA / (2 * sp.pi * h * (1 - h))
@@ -137,7 +136,7 @@ def two_neurons() -> Derived:
     form = KAPPA * BETA**3 / (3 * sp.pi * h * (1 - h))
     lengths = [BETA / (h * (1 - h)), BETA / h, BETA / (1 - h)]
     pairs = h * (1 - h) * lengths[0] ** 3 - h * lengths[1] ** 3 - (1 - h) * lengths[2] ** 3
-    limit = sp.Rational(8, 3) * sp.pi**2 * h1**2 * h2**2 * V**2 / KAPPA**2
+    limit = sp.Rational(8, 3) * sp.pi**2 * H1**2 * H2**2 * V**2 / KAPPA**2
     steps = (
         Step(
             "loss",
@@ -176,7 +175,7 @@ def two_neurons() -> Derived:
         Step(
             "mirror images",
             "toy case 1, h₁ = h₂ = ½, κ = 1: π²‖v‖²/6",
-            sp.Subs(limit, (h1, h2, KAPPA), (sp.S.Half, sp.S.Half, 1)),
+            sp.Subs(limit, (H1, H2, KAPPA), (sp.S.Half, sp.S.Half, 1)),
             sp.pi**2 * V**2 / 6,
         ),
     )

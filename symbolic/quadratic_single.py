@@ -12,6 +12,7 @@ from symbolic.derivation import Derived, Step, derivation
 from symbolic.quadratic_dynamics import A1, A2, AXES, B1, B2
 from symbolic.quadratic_loss import DOTS, PAPER, S, quadratic_gradient, quadratic_loss
 from symbolic.quadratic_scale import C
+from symbolic.series import Coefficient
 
 T, U = sp.symbols("t u", nonnegative=True)
 Y = sp.Symbol("y", positive=True)
@@ -27,6 +28,9 @@ RATE = 4 * C * S
 CONSTANT = S**2 * KAPPA**2  # of exp(−4Cst)
 PARALLEL_RATE = 12 * C * S
 PARALLEL_CONSTANT = 3 * S**4 * (START - 1 / S) ** 2 / 4  # of exp(−12Cst), κ_0 = 0
+# The next terms, of exp(−10Cst) and exp(−18Cst).
+LATER = 2 * S**3 * KAPPA**2 * OFFSET
+PARALLEL_LATER = -3 * S**5 * (START - 1 / S) ** 3 / 2
 _ALONG = 3 * C * (S - C * (A1**2 + B1**2)) * A1
 _ACROSS = C * (S - 3 * C * (A1**2 + B1**2)) * B1
 _SHORT = {T: (0, 1), C: (0, 2), S: (0, 2), KAPPA: (0, 2), START: (0, 3)}
@@ -159,5 +163,16 @@ def _losses() -> tuple[Step, ...]:
             "κ_0 = 0, β = y_0 − 1/s: L exp(12Cst) = L/z⁶, twice the eigenvalue 6Cs",
             sp.Limit(late.subs({KAPPA: 0, beta: START - 1 / S}) / Z**6, Z, sp.S.Zero),
             PARALLEL_CONSTANT,
+        ),
+        Step(
+            "next terms",
+            "z⁴ cancels; of z⁵, and of z⁹ for a parallel start",
+            sp.Matrix(
+                [
+                    *(Coefficient(late, Z, k).subs(beta, OFFSET) for k in (4, 5)),
+                    Coefficient(late.subs({KAPPA: 0, beta: OFFSET.subs(KAPPA, 0)}), Z, 9),
+                ]
+            ),
+            sp.Matrix([0, LATER, PARALLEL_LATER]),
         ),
     )

@@ -126,10 +126,11 @@ def solution() -> tuple[sp.Expr, sp.Expr]:
 
 @derivation(
     "single-neuron-rate",
-    "One student: exp(2μt) L tends to ½ μ [(V C + κ/2π)² + μ²]/D², D and C of single-neuron",
+    "One student: exp(2μt) L tends to ½ μ [(V C + κ/2π)² + μ²]/D², D and C of single-neuron, with "
+    "a correction of the order exp(−μt)",
 )
 def single_neuron_rate() -> Derived:
-    """The result is the limit in V, D, C, μ, κ; time enters as ε = exp(−μt)."""
+    """The result is the limit and the coefficient of exp(−μt) after it, in V, D, C, μ, κ."""
     epsilon = sp.Symbol("epsilon", positive=True)
     tangent = MU * epsilon / (V * (D - C * epsilon))
     angle = sp.atan(tangent)
@@ -137,6 +138,8 @@ def single_neuron_rate() -> Derived:
     width = height / tangent
     along = -(V * C + KAPPA / (2 * sp.pi)) / D
     limit = MU / 2 * ((V * C + KAPPA / (2 * sp.pi)) ** 2 + MU**2) / D**2
+    later = -2 * KAPPA * MU**3 / (3 * sp.pi * V * D**3)
+    bend = -KAPPA * MU / (2 * sp.pi * V * D**2)  # of ρ sin θ, second order
     steps = (
         Step(
             "small angle",
@@ -148,10 +151,16 @@ def single_neuron_rate() -> Derived:
         Step("along", "ρ cos θ tends to V", Coefficient(width, epsilon, 0), V),
         Step("along, first order", "ρ cos θ − V", Coefficient(width, epsilon, 1), along),
         Step(
-            "the pair is of third order",
-            "κ ρ V s(θ)/2π adds nothing to ½ μ ‖r‖² at second order",
-            Coefficient(kink(angle) * height / sp.sin(angle), epsilon, 2),
-            sp.S.Zero,
+            "second order",
+            "of ρ cos θ − V and of ρ sin θ",
+            sp.Matrix([Coefficient(width, epsilon, 2), Coefficient(height, epsilon, 2)]),
+            sp.Matrix([0, bend]),
+        ),
+        Step(
+            "pair",
+            "−κ ρ V s(θ)/2π adds nothing to ½ μ ‖r‖² at second order, s(θ) = θ³/3 at third",
+            Coefficient(kink(angle), epsilon, 3),
+            (MU / (V * D)) ** 3 / 3,
         ),
         Step(
             "limit",
@@ -159,5 +168,11 @@ def single_neuron_rate() -> Derived:
             MU * (along**2 + (MU / D) ** 2) / 2,
             limit,
         ),
+        Step(
+            "next term",
+            "of third order: μ times the orders 1 and 2 across, and the pair with ρ = V",
+            MU * MU / D * bend - KAPPA * V**2 / (2 * sp.pi) * (MU / (V * D)) ** 3 / 3,
+            later,
+        ),
     )
-    return steps, limit
+    return steps, sp.Tuple(limit, later)

@@ -276,7 +276,7 @@ def test_the_loss_of_a_single_neuron_falls_to_its_constant():
     theta = context.atan2(context.mpf(4), -3)
     d = (context.pi - theta) / (2 * context.pi * rho * context.sin(theta))
     c = d - context.cot(theta) / (2 * v)
-    limit = derive("single-neuron-rate").result.subs(RELU)
+    limit = derive("single-neuron-rate").result[0].subs(RELU)
     symbols = [sp.Symbol("C", real=True), sp.Symbol("D", positive=True), V]
     (value,) = lower([limit], symbols, "mpmath", context)(c, d, v)
     ratio = context.convert(flow.loss[-1]) * context.exp(100) / value

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from flowkit.asymptotics.derived import balls
 from flowkit.problems.exact import ball
 
 Array = np.ndarray
@@ -23,25 +24,25 @@ class Exponentials(NamedTuple):
 def equal_students(w: Array, v: Array, count: int, mean: Any, kink_weight: Any) -> Exponentials:
     """`count` students equal to w, not parallel to v (Fractions).
 
-    u = count · w follows count times the flow of one neuron.  With θ = ∠(u, v), y = ‖u‖ sin θ and
-    A(θ) = mean − kink_weight θ/2π, that flow has y = (A/D) e^(−mean t) and
-    cot θ = (‖v‖/mean) (D e^(mean t) − C), D = A/y at t = 0.  In ε = mean e^(−mean t)/(‖v‖ D) then
-    ‖u‖ cos θ/‖v‖ = 1 − (S + a) ε + O(ε³) and y/‖v‖ = ε − a ε² + O(ε³), S = ‖v‖ C/mean,
-    a = kink_weight/(2π mean), so that
-
-        L/‖v‖² = ½ mean [(S + a)² + 1] ε² − (2 kink_weight/3π) ε³ + O(ε⁴).
+    u = count · w follows count times the flow of one neuron, of which `symbolic.single_neuron`
+    derives the limit of exp(2 mean t) L and the next term.
     """
+    from symbolic.single_neuron import RHO_0, THETA_0, C, D, single_neuron, single_neuron_rate
+    from symbolic.toy_cases import KAPPA, MU, V
+
     u = count * w
     square, dot = v @ v, u @ v
-    length, rate, kink = ball(square).sqrt(), ball(mean), ball(kink_weight)
-    along = ball(dot) / length
+    length = ball(square).sqrt()
     across = ball(u @ u - dot * dot / square).sqrt()
-    d = (rate - kink * arb.atan2(across, along) / (2 * arb.pi())) / across
-    epsilon = rate / (length * d)
-    shift = 1 / epsilon - along / across
-    tilt = kink / (2 * arb.pi() * rate)
-    leading = rate / 2 * ((shift + tilt) ** 2 + 1) * (length * epsilon) ** 2
-    later = -2 * kink / (3 * arb.pi()) * length**2 * epsilon**3
+    values = {MU: Fraction(mean), KAPPA: Fraction(kink_weight), V: length}
+    start = values | {
+        RHO_0: ball(u @ u).sqrt(),
+        THETA_0: arb.atan2(across, ball(dot) / length),
+    }
+    _, _, of_start, shift = single_neuron().result
+    (d,) = balls([of_start], start)
+    (c,) = balls([shift], start | {D: d})
+    leading, later = balls(single_neuron_rate().result, values | {D: d, C: c})
     slowest = 2 * Fraction(mean) * count
     return Exponentials([slowest, 3 * slowest / 2], [leading, later])
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 
+from flowkit.asymptotics.derived import exponent
 from flowkit.asymptotics.ends import Cluster, End
 from flowkit.asymptotics.energy import Energy
 from flowkit.asymptotics.newton import (
@@ -20,7 +21,6 @@ from flowkit.asymptotics.newton import (
 )
 from flowkit.asymptotics.profile import LARGEST, Profile, refined
 from flowkit.asymptotics.result import Asymptotics, Term
-from flowkit.asymptotics.start import EXPONENT
 from flowkit.problems.exact import to_mpf
 
 Array = np.ndarray
@@ -52,7 +52,7 @@ def power_law(
 ) -> Asymptotics:
     """The prediction for n students from a state and an earlier one, whose limits of h tell the
     error of h."""
-    known: dict[str, Any] = {"exponent": EXPONENT, "fast_rate": fast_rate}
+    known: dict[str, Any] = {"exponent": exponent(), "fast_rate": fast_rate}
     try:
         fits = [_fit(problem, last, before, k, digits) for k in range(len(last.clusters))]
     except NoProfileError as why:

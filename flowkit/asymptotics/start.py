@@ -11,13 +11,13 @@ import numpy as np
 from flint import arb
 
 from flowkit.asymptotics.closed_forms import Exponentials, equal_students, parallel_students
+from flowkit.asymptotics.derived import balls, exponent
 from flowkit.asymptotics.result import Asymptotics, Term, simple
 from flowkit.problems.exact import ball, to_float, to_mpf
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
-EXPONENT = -3  # −p/(p − 2) of a reduced gradient flow whose loss has degree p = 3
 MIRRORED = "mirror images about the teacher, which they stay: each learns half of it"
 
 
@@ -63,7 +63,7 @@ def different(problem: TeacherStudent, rows: Array, digits: int | None) -> Asymp
     """Students (Fractions) of different directions: the exponent, the constant of mirror images."""
     shown = Asymptotics(
         kind="power law",
-        exponent=EXPONENT,
+        exponent=exponent(),
         fast_rate=simple(len(rows) * Fraction(problem.weights[0])),
         reason=(
             "students of different directions: t⁻³ unless all but one reach zero; the constant "
@@ -87,8 +87,14 @@ def mirrored_constant(problem: TeacherStudent, rows: Array) -> arb | None:
     total, gap = distinct[0] + distinct[1], distinct[0] - distinct[1]
     if count != other or gap @ v or (total * (v @ v) != (total @ v) * v).any():
         return None
-    kink_weight = Fraction(problem.weights[1])
-    return arb.pi() ** 2 * ball(Fraction(v @ v) / (6 * kink_weight**2 * int(count) ** 3))
+    from symbolic.long_time import two_neurons
+    from symbolic.slow_manifold import H1, H2
+    from symbolic.toy_cases import KAPPA, V
+
+    half, square = Fraction(1, 2), ball(Fraction(v @ v))
+    values = {H1: half, H2: half, KAPPA: Fraction(problem.weights[1]), V: square.sqrt()}
+    (constant,) = balls([two_neurons().result], values)
+    return constant / int(count) ** 3
 
 
 def with_constant(shown: Asymptotics, constant: arb | None, digits: int | None) -> Asymptotics:
