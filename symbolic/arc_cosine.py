@@ -51,7 +51,9 @@ def arccos_2() -> Derived:
     gram = 3 * C * WEDGE + (sp.pi - ANGLE) * (P * Q + 2 * C**2)
     steps = (
         *_polar(2, product, -(RHO**4 + 4 * RHO**2 + 8) * GAUSS, sp.Integer(8)),
-        Step("product to sum", "cos²x = (1 + cos 2x)/2, then cos x cos y", product, cosines, ANGLES),
+        Step(
+            "product to sum", "cos²x = (1 + cos 2x)/2, then cos x cos y", product, cosines, ANGLES
+        ),
         Step("angular primitive", "differentiate", sp.Derivative(primitive, PHI), cosines, ANGLES),
         _over_wedge(primitive, angular / 8),
         Step(

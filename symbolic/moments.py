@@ -66,9 +66,7 @@ def _integral(powers: dict[sp.Symbol, int]) -> sp.Expr:
     """The moment in Cartesian coordinates of the plane of a and b."""
     u, v = sp.sqrt(P) * X, (C * X + WEDGE * Y) / sp.sqrt(P)
     form = sp.Poly(sp.expand(u ** powers[S] * v ** powers[T]), X, Y)
-    return sp.Add(
-        *(k * gaussian_moment(i) * gaussian_moment(j) for (i, j), k in form.terms())
-    )
+    return sp.Add(*(k * gaussian_moment(i) * gaussian_moment(j) for (i, j), k in form.terms()))
 
 
 def gaussian_moment(k: int) -> int:

@@ -10,9 +10,11 @@ import sympy as sp
 from symbolic.activations import Activation
 from symbolic.expressions import exact, smooth
 from symbolic.gram import WEDGE, C, P
+from symbolic.lower import lower
 
 Z, X, Y = sp.symbols("z x y", real=True)
 MOST = 1000
+REACH, NARROW = 32, 1e-3
 AT_ZERO = 6  # derivatives that the Hessian of a zero student asks for
 
 
@@ -23,7 +25,8 @@ class Smooth(Activation):
     Parameters
     ----------
     expression : sympy expression
-        Real for every real argument, and differentiable.  A float in it is the double that it is.
+        Real and finite, with derivatives, for every real argument.  A float in it is the double
+        that it is.
     nodes : int
         N of the quadrature, 8 … 1000; what it costs in accuracy, `problem.quadrature_error` says.
 
@@ -52,6 +55,12 @@ class Smooth(Activation):
         object.__setattr__(self, "expression", given)
         for k in (1, 2):
             smooth(sp.Matrix([self.derivative(k)]), "expression")
+        where = undefined([self.derivative(k) for k in range(3)])
+        if where is not None:
+            raise ValueError(
+                f"expression: has no finite real value or derivative near "
+                f"{symbols[0]} = {where:.3g}: {self.expression}"
+            )
 
     def derivative(self, k: int) -> Any:
         """σ⁽ᵏ⁾ in `Z`."""
@@ -66,3 +75,20 @@ class Smooth(Activation):
 
     def __str__(self) -> str:
         return f"{self.expression}, {self.nodes} nodes"
+
+
+def undefined(forms: list[Any]) -> float | None:
+    """Where on [−REACH, REACH] one of the forms is not seen to be finite, by bisection in balls."""
+    from flint import arb
+
+    evaluate = lower(forms, [Z], "arb")
+    parts = [(float(k), 1.0) for k in range(-REACH, REACH)]
+    while parts:
+        left, width = parts.pop()
+        ball = arb(left + width / 2, width / 2)
+        if all(arb(value).is_finite() for value in evaluate(ball)):
+            continue
+        if width < NARROW:
+            return left
+        parts += [(left, width / 2), (left + width / 2, width / 2)]
+    return None

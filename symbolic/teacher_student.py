@@ -75,9 +75,7 @@ def _gradient(expr: sp.Expr, own: sp.Matrix, other: sp.Matrix) -> sp.Matrix:
     return direct + sp.diff(expr, norm) * own / norm + sp.diff(expr, THETA) * angle
 
 
-@derivation(
-    "pair-gradient", "Gradient of the pair remainder; u is of third order, ā − b̄ of first"
-)
+@derivation("pair-gradient", "Gradient of the pair remainder; u is of third order, ā − b̄ of first")
 def pair_gradient() -> Derived:
     """∂(A B R)/∂a = B [u(θ) ā + q(θ) (ā − b̄)]; the result is (u, q)."""
     u, q = sine_defect(THETA) / (2 * sp.pi), THETA / (2 * sp.pi)

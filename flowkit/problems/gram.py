@@ -1,8 +1,8 @@
 """Loss, gradient and Hessian from a pair kernel K(p, c, q) of p = a·a, c = a·b, q = b·b, in balls.
 
-    L = ½ Σ c_a c_b K(a, b),      ∂K/∂a = 2K_p a + K_c b,
-    ∂²K/∂a∂a = 2K_p I + 4K_pp aaᵀ + 2K_pc (abᵀ + baᵀ) + K_cc bbᵀ,
-    ∂²K/∂a∂b = K_c I + 4K_pq abᵀ + 2K_pc aaᵀ + 2K_cq bbᵀ + K_cc baᵀ
+L = ½ Σ c_a c_b K(a, b),      ∂K/∂a = 2K_p a + K_c b,
+∂²K/∂a∂a = 2K_p I + 4K_pp aaᵀ + 2K_pc (abᵀ + baᵀ) + K_cc bbᵀ,
+∂²K/∂a∂b = K_c I + 4K_pq abᵀ + 2K_pc aaᵀ + 2K_cq bbᵀ + K_cc baᵀ
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ class GramLoss:
                 blocks[j][j] += other * signs[i]
                 blocks[i][j] += cross * signs[j]
                 blocks[j][i] += cross.transpose() * signs[i]
-        return arb_mat([[x for b in strip for x in b.tolist()[p]] for strip in blocks for p in range(d)])
+        return arb_mat(
+            [[x for b in strip for x in b.tolist()[p]] for strip in blocks for p in range(d)]
+        )
 
     def _rows(self, at: Vectors, order: int) -> list[Any]:
         return [self.kernel.row(at.square(a), order) for a in range(len(self.signs))]
