@@ -39,7 +39,7 @@ class Partials:
 
 
 def partials(kernel: sp.Expr) -> Partials:
-    """Differentiate a kernel; what is finite for parallel a and b is written so that it stays so."""
+    """Differentiate a kernel; what is finite for parallel a and b is written as such."""
     first = [regular(sp.diff(kernel, x)) for x in (P, C, Q)]
     pairs = ((P, P), (P, C), (C, C), (P, Q), (C, Q), (Q, Q))
     second = [regular(sp.diff(kernel, x, y)) for x, y in pairs]

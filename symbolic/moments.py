@@ -38,7 +38,7 @@ def monomial_kernel() -> Derived:
         Step("generating function in one variable", "complete the square", line, sp.exp(S**2 / 2)),
         Step(
             "generating function",
-            "(s a + t b)·x is N(0, ‖s a + t b‖²): E e^{su + tv}; three factors, each a power series",
+            "su + tv is N(0, ‖s a + t b‖²): E e^{su + tv} has three factors, each a power series",
             sp.exp(square / 2),
             factors,
         ),

@@ -84,7 +84,8 @@ def prepared(problem: Any, w0: Any, bits: int) -> Prepared:
     Raises
     ------
     ValueError
-        An unknown kind of problem, or w0 of the wrong shape, not finite, or a neuron where the loss has no derivative.
+        An unknown kind of problem, or w0 of the wrong shape, not finite, or where the loss has
+        no derivative.
     """
     with flint.ctx.workprec(bits):
         if isinstance(problem, TeacherStudent | PhaseRetrieval):
@@ -122,7 +123,7 @@ def _students(problem: TeacherStudent | PhaseRetrieval, w0: Any) -> Prepared:
     names = [members.index(g) for g in range(len(distinct))]
     system: System
     if isinstance(problem, TeacherStudent) and isinstance(problem.form, GramForm):
-        cusp = not problem.activation.at_parallel
+        cusp = not problem.form.activation.at_parallel
         system = GramSystem(problem.form.kernel, teachers, counts, names, cusp)
     elif isinstance(problem, TeacherStudent):
         system = PairSystem(teachers, counts, *problem.weights, names)
