@@ -40,6 +40,11 @@ def fractions(rows):
     return np.array([[Fraction(x) for x in row] for row in rows], dtype=object)
 
 
+def mpf(rows):
+    """Of mpmath's global context, as results are."""
+    return np.vectorize(lambda x: mpmath.mpf(x.numerator) / x.denominator, otypes=[object])(rows)
+
+
 def digits(value, truth):
     """Common decimal digits; of arrays relative to the largest entry."""
     x, y = (np.ravel(np.asarray(a, dtype=object)) for a in (value, truth))
@@ -197,18 +202,16 @@ def test_derivatives_at_zero(activation):
     check_derivatives(TeacherStudent(V, activation), [[0, 0], W[0]])
 
 
-@pytest.mark.parametrize("size", ["1e-9", "1e-40", "1e30"])
-@named([Erf(), ArcCosine(2), Smooth(TANH, nodes=12)])
+@pytest.mark.parametrize("size", ["1e-9", "1e-40", "1e9"])
+@named([Erf(), ArcCosine(2), Smooth(sp.atan(Z), nodes=12)])
 def test_small_and_large_students(activation, size):
-    """2W·∇L = dL(λW)/dλ at λ = 1, where nothing is of order one."""
+    """W·∇L is the derivative of L(λW) at λ = 1, where nothing is of order one."""
     problem, at = TeacherStudent(V, activation), fractions(W) * Fraction(size)
-    with mpmath.workdps(100):
+    with mpmath.workdps(200):
         shift = Fraction(1, 10**20)
-        rise = problem.loss(at * (1 + shift), precision=80)
-        rise -= problem.loss(at * (1 - shift), precision=80)
-        slope = sum(
-            problem.gradient(at, precision=60).ravel() * [MP.mpf(x.numerator) / x.denominator for x in at.ravel()]
-        )
+        rise = problem.loss(at * (1 + shift), precision=180)
+        rise -= problem.loss(at * (1 - shift), precision=180)
+        slope = problem.gradient(at, precision=60).ravel() @ mpf(at).ravel()
         assert digits(slope, rise * 10**20 / 2) > 25
 
 
@@ -283,10 +286,10 @@ def test_rotation_and_permutation(activation, w, v, draw):
     assert loss >= 0
     assert abs(other.loss(turned, precision=30) - loss) <= 1e-28 * loss
     if activation != ArcCosine(0):
-        turn = np.array([[MP.mpf(x.numerator) / x.denominator for x in row] for row in TURN])
-        expected = (one.gradient(w, precision=30) @ turn)[order]
-        found = other.gradient(turned, precision=30)
-        assert abs(found - expected).max() <= 1e-27 * abs(expected).max()
+        with mpmath.workdps(40):
+            expected = (one.gradient(w, precision=30) @ mpf(TURN))[order]
+            found = other.gradient(turned, precision=30)
+            assert abs(found - expected).max() <= 1e-28 * abs(expected).max()
 
 
 # ---- quadrature ----------------------------------------------------------------------------------
@@ -430,7 +433,9 @@ def test_equal_students_and_many_dimensions():
 
 def test_a_step_ends_where_it_touches_the_teacher():
     """θ' = −1/2π‖w‖² for one student: it arrives at t = 2π‖w‖²θ(0), its norm unchanged."""
-    flow = flowkit.integrate(TeacherStudent([1.0, 0.0], "arccos:0"), [[0.6, 0.8]], 100, precision=20)
+    flow = flowkit.integrate(
+        TeacherStudent([1.0, 0.0], "arccos:0"), [[0.6, 0.8]], 100, precision=20
+    )
     assert flow.status == "singularity"
     assert "neuron 0 becomes parallel to teacher 0" in flow.message
     assert float(flow.t[-1]) == pytest.approx(2 * np.pi * np.arctan2(0.8, 0.6), rel=1e-6)
@@ -547,7 +552,7 @@ def test_where_there_is_no_derivative(precision):
                 derivative(at, precision=precision)
         with pytest.raises(ValueError, match=f"^w0: {words}"):
             flowkit.integrate(problem, at, 1, precision=precision)
-        assert problem.loss(at, precision=precision) > 0
+        assert problem.loss(at, precision=precision) >= 0
 
 
 def test_weights_are_checked():
@@ -563,7 +568,9 @@ def test_a_kernel_without_a_value_is_refused():
     from symbolic.stored_activations import ByKernel
 
     p, c, q = symbols()
-    problem = TeacherStudent([1.0, 0.0], ByKernel("mine", (sp.pi - sp.acos(c / sp.sqrt(p * q))) / 2))
+    problem = TeacherStudent(
+        [1.0, 0.0], ByKernel("mine", (sp.pi - sp.acos(c / sp.sqrt(p * q))) / 2)
+    )
     refused("W", lambda: problem.gradient([[2.0, 0.0]]))
     refused("W", lambda: problem.loss([[0.0, 0.0]]))
     refused("kernel", lambda: TeacherStudent([1.0], ByKernel("x", sp.Symbol("y"))).loss([[1.0]]))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-ENOUGH = 4096  # bits at which a value that is not finite is taken to be undefined
+# Bits at which a value that is not finite is undefined, and one by quadrature that may be 0 is 0.
+ENOUGH = 4096
 SAFETY, FINER = 3.0, 4  # of an estimated quadrature error
 
 
@@ -127,7 +128,7 @@ class GramForm:
         if not kept:
             return [_zero()]
         at, form = _vectors(list(kept)), GramLoss(kernel, list(kept.values()), 0)
-        return _certified(lambda: [form.loss(at)], target)
+        return _certified(kernel, lambda: [form.loss(at)], target)
 
     def _gradient_balls(self, students: Array, kernel: Kernel, target: int) -> list[Any]:
         from flowkit.problems.gram import GramLoss
@@ -138,7 +139,7 @@ class GramForm:
         others = [v for v in dict.fromkeys(teachers) if v not in groups]
         signs = [rows.count(row) - teachers.count(row) for row in groups + others]
         at, form = _vectors(groups + others), GramLoss(kernel, signs, len(groups))
-        values = _certified(lambda: form.gradient(at).entries(), target)
+        values = _certified(kernel, lambda: form.gradient(at).entries(), target)
         d = len(rows[0])
         starts = [d * groups.index(row) for row in rows]
         return [values[start + k] for start in starts for k in range(d)]
@@ -149,7 +150,7 @@ class GramForm:
         rows, teachers = _tuples(students), _tuples(self.exact_teacher)
         signs = [1] * len(rows) + [-1] * len(teachers)
         at, form = _vectors(rows + teachers), GramLoss(kernel, signs, len(rows))
-        return _certified(lambda: form.hessian(at).entries(), target)
+        return _certified(kernel, lambda: form.hessian(at).entries(), target)
 
 
 def _tuples(rows: Array) -> list[tuple]:
@@ -166,17 +167,21 @@ def _vectors(rows: list[tuple]) -> Any:
     return ExactVectors(whole.tolist(), unit)
 
 
-def _certified(evaluate: Callable[[], list[Any]], target: int) -> list[Any]:
+def _certified(kernel: Kernel, evaluate: Callable[[], list[Any]], target: int) -> list[Any]:
     """`exact.certify`, unless precision does not make the values finite."""
     import flint
 
     from flowkit.problems.exact import certify
+    from flowkit.problems.quadrature import QuadratureKernel
 
     def finite() -> list[Any]:
         values = evaluate()
-        if flint.ctx.prec >= ENOUGH and not all(x.is_finite() for x in values):
+        if flint.ctx.prec < max(ENOUGH, 4 * target):
+            return values
+        if not all(x.is_finite() for x in values):
             raise ValueError("W: the kernel of the activation has no finite value there")
-        return values
+        vanishing = isinstance(kernel, QuadratureKernel) and all(0 in x for x in values)
+        return [_zero()] * len(values) if vanishing else values
 
     return certify(finite, target)
 
