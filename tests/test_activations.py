@@ -80,14 +80,14 @@ def half_line(order, p, c, q):
     return MP.quad(integrand, [0, 0.5, 1, 2, 4, 8, 16])
 
 
-def plane(sigma, p, c, q, step=0.25):
+def plane(sigma, p, c, q, step=0.3125):
     """E σ(u)σ(v) for entire σ by the trapezoidal rule in two independent variables."""
     ticks = [k * MP.mpf(step) for k in range(-int(13 / step), int(13 / step) + 1)]
     weights = [phi(x) * step for x in ticks]
     root, tau = MP.sqrt(p), MP.sqrt((p * q - c * c) / p)
     total = MP.zero
     for x, one in zip(ticks, weights, strict=True):
-        m = c * x / root
+        m = c * x / root  # the mean of v given u
         inner = MP.fsum(b * sigma(m + tau * y) for y, b in zip(ticks, weights, strict=True))
         total += one * sigma(root * x) * inner
     return total
@@ -110,8 +110,6 @@ INTEGRALS = {
 @pytest.mark.parametrize("gram", [(1.25, 0.5, 0.75), (0.5, -0.5, 2.0)])
 def test_kernel_is_the_integral(activation, gram):
     p, c, q = map(MP.mpf, gram)
-    stated = activation.kernel().subs(dict(zip("pcq", map(sp.Rational, gram), strict=True)))
-    assert not stated.free_symbols - set(activation.kernel().free_symbols)
     values = {x: sp.Rational(g) for x, g in zip(symbols(), gram, strict=True)}
     stated = activation.kernel().subs(values).evalf(50)
     assert digits(str(stated), INTEGRALS[activation](p, c, q)) > 31
@@ -305,8 +303,8 @@ def parallel_loss(name, w):
         return MP.quad(lambda x: (sigma(w * x) - sigma(x)) ** 2 * phi(x) / 2, edges)
 
 
-@pytest.mark.parametrize("nodes", [8, 13, 32])
-@pytest.mark.parametrize("w", [-0.5, 0.01, 3.0, 20.0])
+@pytest.mark.parametrize("nodes", [8, 21])
+@pytest.mark.parametrize("w", [-0.5, 0.01, 20.0])
 @pytest.mark.parametrize("name", ["tanh", "softplus", "sigmoid"])
 def test_the_quadrature_error_is_not_below_the_true_one(name, w, nodes):
     sigma = {"tanh": TANH, "softplus": SOFTPLUS, "sigmoid": SIGMOID}[name]
@@ -318,7 +316,7 @@ def test_the_quadrature_error_is_not_below_the_true_one(name, w, nodes):
     assert stated.relative == pytest.approx(stated.absolute / loss, rel=1e-12)
 
 
-@pytest.mark.parametrize("nodes", [8, 13, 24, 40])
+@pytest.mark.parametrize("nodes", [8, 13, 40])
 def test_the_quadrature_error_against_the_closed_form(nodes):
     rng = np.random.default_rng(nodes)
     smooth = Smooth(sp.erf(Z / sp.sqrt(2)), nodes=nodes)
@@ -384,15 +382,16 @@ def test_the_loss_falls(activation):
 
 @named([Erf(), ArcCosine(2), ArcCosine(0), Monomial(3)])
 def test_against_the_flow_of_the_expression(activation):
-    problem = TeacherStudent([["1", "0.5"]], activation)
+    problem = TeacherStudent([["1", "0.5", "0"]], activation)
     form = problem.expressions(1)
-    values = dict(zip(form.teachers, (sp.Integer(1), sp.Rational(1, 2)), strict=True))
+    values = dict(zip(form.teachers, map(sp.Rational, ("1", "0.5", "0")), strict=True))
     symbolic = flowkit.SymbolicLoss(form.loss.subs(values), list(form.students))
     settings = {"precision": 30, "t_eval": ["0.1", "0.25"]}
-    mine = flowkit.integrate(problem, [["0.3", "-0.4"]], "0.25", **settings)
-    theirs = flowkit.integrate(symbolic, ["0.3", "-0.4"], "0.25", **settings)
+    w0 = ["0.3", "-0.4", "0.2"]
+    mine = flowkit.integrate(problem, [w0], "0.25", **settings)
+    theirs = flowkit.integrate(symbolic, w0, "0.25", **settings)
     assert digits(mine.loss, theirs.loss) > 29
-    assert digits(mine.w, theirs.w) > 29
+    assert digits(mine.w[:, 0], theirs.w) > 29
 
 
 def test_a_flow_of_quadrature_is_that_of_the_polynomial():
@@ -505,8 +504,10 @@ def test_names(activation):
 
 @pytest.mark.parametrize(
     "text",
-    ["arccos", "arccos:1", "arccos:x", "erf:2", "monomial:0", "monomial:2.5", "monomial:21"]
-    + ["polynomial:", "polynomial:0,0", "polynomial:1,x", "polynomial:1/0", "smooth:z", ""],
+    [
+        *("arccos", "arccos:1", "arccos:x", "erf:2", "monomial:0", "monomial:2.5", "monomial:21"),
+        *("polynomial:", "polynomial:0,0", "polynomial:1,x", "polynomial:1/0", "smooth:z", ""),
+    ],
 )
 def test_bad_names(text):
     refused("activation", lambda: TeacherStudent([1.0], text))
