@@ -128,7 +128,7 @@ def test_the_loss_is_the_integral():
     truth = MP.zero
     for weight, entries in zip((1, -2, 1), gram, strict=True):
         p, c, q = (MP.mpf(x.numerator) / x.denominator for x in entries)
-        truth += weight * plane(lambda z: MP.erf(z / MP.sqrt(2)), p, c, q) / 2
+        truth += weight * plane(lambda z: MP.erf(z / MP.sqrt(2)), p, c, q, step=0.27) / 2
     assert digits(TeacherStudent(V, "erf").loss([w], precision=40), truth) > 31
 
 
@@ -395,13 +395,13 @@ def test_against_the_flow_of_the_expression(activation):
 
 
 def test_a_flow_of_quadrature_is_that_of_the_polynomial():
-    settings = {"precision": 30, "t_eval": [1]}
+    settings = {"precision": 20, "t_eval": [1]}
     starts = [["0.3", "-0.4"], ["0.2", "0.6"]]
     flows = [
         flowkit.integrate(TeacherStudent(V, activation), starts, 1, **settings)
         for activation in (Monomial(3), Smooth(Z**3, nodes=8))
     ]
-    assert digits(flows[0].w, flows[1].w) > 29
+    assert digits(flows[0].w, flows[1].w) > 19
 
 
 def test_the_flow_of_degree_two_is_phase_retrieval_twice_as_fast():
