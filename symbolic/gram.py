@@ -42,8 +42,9 @@ def partials(kernel: sp.Expr) -> Partials:
     """Differentiate a kernel; what is finite for parallel a and b is written as such."""
     first = [regular(sp.diff(kernel, x)) for x in (P, C, Q)]
     pairs = ((P, P), (P, C), (C, C), (P, Q), (C, Q), (Q, Q))
-    second = [regular(sp.diff(kernel, x, y)) for x, y in pairs]
-    k = sp.simplify(kernel.subs({C: P, Q: P}, simultaneous=True))
+    second = [regular(sp.diff(kernel, x, y, simplify=False)) for x, y in pairs]
+    reduced = sp.expand if kernel.is_polynomial(P, C, Q) else sp.simplify
+    k = reduced(kernel.subs({C: P, Q: P}, simultaneous=True))
     own = (k, sp.diff(k, P), sp.diff(k, P, 2))
     return Partials((_named(kernel),), tuple(first), tuple(second), own)
 
@@ -71,6 +72,7 @@ def regular(expr: sp.Expr) -> sp.Expr:
 
 def _named(expr: sp.Expr) -> sp.Expr:
     """w for what is a power of pq − c²."""
-
+    if expr.is_polynomial(P, C, Q):
+        return expr
     roots = expr.replace(lambda e: e.is_Pow and e.base == SQUARE, lambda e: W ** (2 * e.exp))
     return roots.subs({SQUARE: W**2, -SQUARE: -(W**2)})

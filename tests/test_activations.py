@@ -1,5 +1,6 @@
 """Activations other than ReLU: kernels against integrals, derivatives, flows, files, bad input."""
 
+import pickle
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -123,13 +124,13 @@ def symbols():
 
 def test_the_loss_is_the_integral():
     """One student, one teacher, in the exact Gram matrix: ½(K(w, w) − 2K(w, v) + K(v, v))."""
-    w, v = np.array(W[0]), np.array(V[0])
+    w, v = np.array(W[0]) / 2, np.array(V[0]) / 2
     gram = [(w @ w, w @ w, w @ w), (w @ w, w @ v, v @ v), (v @ v, v @ v, v @ v)]
     truth = MP.zero
     for weight, entries in zip((1, -2, 1), gram, strict=True):
         p, c, q = (MP.mpf(x.numerator) / x.denominator for x in entries)
-        truth += weight * plane(lambda z: MP.erf(z / MP.sqrt(2)), p, c, q, step=0.27) / 2
-    assert digits(TeacherStudent(V, "erf").loss([w], precision=40), truth) > 31
+        truth += weight * plane(lambda z: MP.erf(z / MP.sqrt(2)), p, c, q) / 2
+    assert digits(TeacherStudent([v], "erf").loss([w], precision=40), truth) > 31
 
 
 def test_numbers_come_from_the_derivations():
@@ -304,7 +305,7 @@ def parallel_loss(name, w):
 
 
 @pytest.mark.parametrize("nodes", [8, 21])
-@pytest.mark.parametrize("w", [-0.5, 0.01, 20.0])
+@pytest.mark.parametrize("w", [-0.5, 20.0])
 @pytest.mark.parametrize("name", ["tanh", "softplus", "sigmoid"])
 def test_the_quadrature_error_is_not_below_the_true_one(name, w, nodes):
     sigma = {"tanh": TANH, "softplus": SOFTPLUS, "sigmoid": SIGMOID}[name]
@@ -439,6 +440,13 @@ def test_a_step_ends_where_it_touches_the_teacher():
     assert "neuron 0 becomes parallel to teacher 0" in flow.message
     assert float(flow.t[-1]) == pytest.approx(2 * np.pi * np.arctan2(0.8, 0.6), rel=1e-6)
     assert float(np.linalg.norm(flow.w[-1].astype(float))) == pytest.approx(1, rel=1e-12)
+
+
+@named(ALL)
+def test_problems_can_be_pickled(activation):
+    problem = TeacherStudent(V, activation)
+    loss = problem.loss(W)
+    assert pickle.loads(pickle.dumps(problem)).loss(W) == loss
 
 
 @named([*ALL, Smooth(SIGMOID)])

@@ -51,6 +51,6 @@ class ClosedKernel:
 
 
 @cache
-def closed_kernel(activation: Any) -> ClosedKernel:
-    """That of an activation, differentiated and lowered once."""
-    return ClosedKernel(activation.kernel())
+def closed_kernel(expression: Any) -> ClosedKernel:
+    """That of an expression, differentiated and lowered once."""
+    return ClosedKernel(expression)

@@ -29,6 +29,9 @@ class GramForm:
     def __init__(self, exact_teacher: Array, activation: Activation) -> None:
         self.exact_teacher, self.activation = exact_teacher, activation
 
+    def __reduce__(self) -> Any:
+        return GramForm, (self.exact_teacher, self.activation)  # lowered functions are not pickled
+
     @cached_property
     def kernel(self) -> Kernel:
         """In balls; of a `Smooth` activation, with its number of nodes."""
@@ -38,7 +41,7 @@ class GramForm:
     def _closed(self) -> Kernel:
         from flowkit.problems.closed_kernel import closed_kernel
 
-        return closed_kernel(self.activation)
+        return closed_kernel(self.activation.kernel())
 
     def _quadrature(self, nodes: int) -> Kernel:
         from flowkit.problems.quadrature import QuadratureKernel

@@ -85,7 +85,7 @@ def errors():
     for name, sigma in SIGMAS.items():
         truth = values(QuadratureKernel(Smooth(sigma), 500))
         if name.startswith("erf"):
-            truth = values(closed_kernel(Erf()))
+            truth = values(closed_kernel(Erf().kernel()))
         for nodes in (16, 32, 64):
             series = abs(values(QuadratureKernel(Smooth(sigma), nodes)) - truth).max(axis=0)
             tensor = abs(values(TensorKernel(sigma, nodes)) - truth).max(axis=0)
