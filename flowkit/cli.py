@@ -67,7 +67,9 @@ def build_parser() -> Parser:
     verify.set_defaults(run=run_verify)
 
     flow = commands.add_parser("flow", help="run a gradient flow")
-    flow.add_argument("--activation", default="relu", help="relu (default), leaky:A, erf, …")
+    flow.add_argument(
+        "--activation", default="relu", help="relu (default), leaky:A, quadratic, erf, …"
+    )
     flow.add_argument("--weights", metavar="W0.npy", help="students at t = 0, shape (n, d)")
     flow.add_argument("--neurons", type=int, metavar="N", help="random students instead: how many")
     flow.add_argument("--dim", type=int, metavar="D", help="their dimension")
