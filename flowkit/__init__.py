@@ -18,6 +18,12 @@ _HOME = {
     "PhaseRetrieval": "flowkit.problems.phase_retrieval",
     "ReLU": "symbolic.activations",
     "LeakyReLU": "symbolic.activations",
+    "Activation": "symbolic.activations",
+    "ArcCosine": "symbolic.activations",
+    "Erf": "symbolic.activations",
+    "Monomial": "symbolic.activations",
+    "Polynomial": "symbolic.activations",
+    "Smooth": "symbolic.smooth",
     "SymbolicLoss": "flowkit.problems.symbolic_loss",
     "VectorField": "flowkit.problems.vector_field",
     "derive": "symbolic.library",
@@ -59,10 +65,16 @@ if TYPE_CHECKING:
     from flowkit.rates import fit_rate as fit_rate
     from flowkit.verification.registry import claims as claims
     from flowkit.verification.run import verify as verify
+    from symbolic.activations import Activation as Activation
+    from symbolic.activations import ArcCosine as ArcCosine
+    from symbolic.activations import Erf as Erf
     from symbolic.activations import LeakyReLU as LeakyReLU
+    from symbolic.activations import Monomial as Monomial
+    from symbolic.activations import Polynomial as Polynomial
     from symbolic.activations import ReLU as ReLU
     from symbolic.library import derivations as derivations
     from symbolic.library import derive as derive
+    from symbolic.smooth import Smooth as Smooth
 
 
 def __getattr__(name: str) -> Any:

@@ -70,7 +70,9 @@ def build_parser() -> Parser:
     verify.set_defaults(run=run_verify)
 
     flow = commands.add_parser("flow", help="run a gradient flow")
-    flow.add_argument("--activation", default="relu", help="relu (default), leaky:A, quadratic")
+    flow.add_argument(
+        "--activation", default="relu", help="relu (default), leaky:A, quadratic, erf, …"
+    )
     flow.add_argument("--weights", metavar="W0.npy", help="students at t = 0, shape (n, d)")
     flow.add_argument("--neurons", type=int, metavar="N", help="random students instead: how many")
     flow.add_argument("--dim", type=int, metavar="D", help="their dimension")
@@ -147,14 +149,11 @@ def run_flow(options: argparse.Namespace) -> int:
         raise ValueError(f"--weights: expected shape (n, d), got {w0.shape}")
     unit = [1.0] + [0.0] * (w0.shape[1] - 1)
     teacher = _array(options.teacher, "--teacher") if options.teacher else unit
-    if options.activation.partition(":")[0] not in ("relu", "leaky", "quadratic"):
-        known = "relu, leaky:ALPHA, quadratic"
-        raise ValueError(f"--activation: unknown {options.activation!r}; known are {known}")
     problem: Any
     if options.activation == "quadratic":
         problem = flowkit.PhaseRetrieval(teacher)
     else:
-        problem = flowkit.TeacherStudent(teacher, activation=options.activation)
+        problem = flowkit.TeacherStudent(teacher, _activation(options.activation))
     flow = flowkit.integrate(
         problem,
         w0,
@@ -174,10 +173,20 @@ def run_flow(options: argparse.Namespace) -> int:
     if options.json == "-":
         print(json.dumps(flow.to_dict()))
     else:
-        print(_summary(flow) if options.precision is None else _precise_summary(flow))
+        print(_summary(flow) if isinstance(flow, flowkit.Flow) else _precise_summary(flow))
         if options.json:
             _write_json(options.json, flow.to_dict())
     return {"finished": 0, "interrupted": INTERRUPTED}.get(flow.status, 1)
+
+
+def _activation(text: str) -> Any:
+    from symbolic.activations import parse_activation
+
+    try:
+        return parse_activation(text)
+    except ValueError as problem:
+        more = ", and 'quadratic'" if "known are" in str(problem) else ""
+        raise ValueError(f"--{problem}{more}") from None
 
 
 def run_fit(options: argparse.Namespace) -> int:

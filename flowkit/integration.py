@@ -39,7 +39,7 @@ def integrate(
         What is learnt, or the equation.
     w0 : array_like, shape (n, d), or (N,) for a SymbolicLoss or VectorField
         State at t = 0, taken as exact: a float is the double that it is; with `precision`, the
-        string "0.1" is a tenth.  No ReLU student may be zero.
+        string "0.1" is a tenth.  No ReLU or arc-cosine student may be zero.
     t_max : float
         End of the run, > 0; 1e100 costs little more than 1e12 (with `precision`, at most 1e100).
     rtol : float, optional
@@ -57,8 +57,9 @@ def integrate(
         one quadratic student.  In many digits: only "auto", Radau IIA with many stages.
     precision : int, optional
         Decimal digits, at least 15: the result is a `PreciseFlow` of mpmath numbers.  Without, the
-        run is made in doubles; a SymbolicLoss or VectorField, for which there are no coordinates in
-        which doubles suffice, is run in as many digits as `rtol` needs and returned in doubles.
+        run is made in doubles; a SymbolicLoss, a VectorField or an activation other than (leaky)
+        ReLU, for which there are no coordinates in which doubles suffice, is run in as many digits
+        as `rtol` needs and returned in doubles.
     certify : bool
         In many digits: repeat the run with other stages, a finer tolerance and more bits, and say
         on how many digits the two agree.  False: one run only, and no word on its digits.
@@ -95,6 +96,7 @@ def integrate(
     what was reached.
     """
     from flowkit.problems.symbolic_loss import SymbolicLoss
+    from flowkit.problems.teacher_student import TeacherStudent
     from flowkit.problems.vector_field import VectorField
 
     common: dict[str, Any] = {
@@ -106,7 +108,9 @@ def integrate(
         "progress": progress,
     }
     given = {"events": events, "stop_loss": stop_loss, "stop_gradient": stop_gradient}
-    if precision is None and not isinstance(problem, SymbolicLoss | VectorField):
+    symbolic = isinstance(problem, SymbolicLoss | VectorField)
+    by_kernel = isinstance(problem, TeacherStudent) and not problem.homogeneous
+    if precision is None and not (symbolic or by_kernel):
         from flowkit.flows import run
 
         common["rtol"] = 1e-10 if rtol is None else rtol

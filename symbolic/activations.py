@@ -1,14 +1,25 @@
 """What a derivation needs to know of an activation.
 
+Every activation answers one question: what is K = E σ(a·x)σ(b·x), x ~ N(0, I), as an expression of
+p = a·a, c = a·b and q = b·b?  That is all of an `Activation`.
+
 For a positively homogeneous activation σ(z) = [z]₊ + α·(−[−z]₊) the population loss splits as
 
     L = ½ mean ‖r‖² + kink · (1/4π) Σ c_a c_b ‖a‖‖b‖ (sin θ_ab − θ_ab cos θ_ab),
 
-so two exact weights say all (`symbolic.pairs.leaky_split` derives them).
+so two exact weights say all (`symbolic.pairs.leaky_split` derives them): ReLU and
+LeakyReLU are no `Activation` of that kind.
 """
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
+
+HIGHEST = 20  # degree of a polynomial
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,160 @@ class LeakyReLU:
         return f"leaky:{self.slope!r}"
 
 
-def parse_activation(text: str) -> ReLU | LeakyReLU:
-    """Read an activation from its name: ``relu`` or ``leaky:ALPHA``."""
-    if text == "relu":
-        return ReLU()
-    name, _, slope = text.partition(":")
-    if name == "leaky" and slope:
+class Activation(ABC):
+    """σ, given by its pair kernel; a frozen dataclass with a short name as its `str`.
+
+    Attributes
+    ----------
+    at_zero, at_parallel : bool
+        Whether the loss has derivatives where a student is zero, and where a student is parallel
+        to another one or to a teacher.
+    """
+
+    at_zero: bool = True
+    at_parallel: bool = True
+
+    @abstractmethod
+    def kernel(self) -> Any:
+        """K as a SymPy expression of `symbolic.gram.P`, `C` and `Q`."""
+
+
+@dataclass(frozen=True)
+class ArcCosine(Activation):
+    """[z > 0] zⁿ of order n = 0 (a step) or 2; order 1 is `ReLU`.
+
+    Raises
+    ------
+    ValueError
+        Another order.
+    """
+
+    order: int
+
+    at_zero = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.order, bool) or self.order not in (0, 2):
+            raise ValueError(f"order: must be 0 or 2 (1 is ReLU), got {self.order!r}")
+
+    @property
+    def at_parallel(self) -> bool:  # type: ignore[override]
+        """The kernel of order 0 has a cusp there."""
+        return self.order > 0
+
+    def kernel(self) -> Any:
+        from symbolic.arc_cosine import arccos_0, arccos_2
+
+        return (arccos_2 if self.order else arccos_0)().result
+
+    def __str__(self) -> str:
+        return f"arccos:{self.order}"
+
+
+@dataclass(frozen=True)
+class Erf(Activation):
+    """erf(z/√2), which runs from −1 to 1 with slope √(2/π) at 0."""
+
+    def kernel(self) -> Any:
+        from symbolic.erf_kernel import erf_kernel
+
+        return erf_kernel().result
+
+    def __str__(self) -> str:
+        return "erf"
+
+
+@dataclass(frozen=True)
+class Polynomial(Activation):
+    """α_0 + α_1 z + α_2 z² + ….
+
+    Parameters
+    ----------
+    coefficients : sequence of numbers
+        α_0, α_1, …: at most 21 of them, not all zero; exact: a float is the double that it is,
+        "1/3" a third.
+
+    Raises
+    ------
+    ValueError
+        No such numbers.
+    """
+
+    coefficients: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        given = self.coefficients
         try:
-            return LeakyReLU(float(slope))
-        except ValueError:
-            raise ValueError(f"activation: {slope!r} is not a slope in [0, 1)") from None
-    raise ValueError(f"activation: unknown {text!r}; known are 'relu' and 'leaky:ALPHA'")
+            exact = tuple(Fraction(x) for x in given)
+        except (TypeError, ValueError, ArithmeticError):
+            raise ValueError(f"coefficients: expected rational numbers, got {given!r}") from None
+        if not any(exact):
+            raise ValueError(f"coefficients: at least one must not be zero, got {given!r}")
+        if len(exact) > HIGHEST + 1:
+            raise ValueError(f"coefficients: the degree is at most {HIGHEST}, got {len(exact) - 1}")
+        object.__setattr__(self, "coefficients", exact)
+
+    def kernel(self) -> Any:
+        from symbolic.moments import polynomial_kernel
+
+        return polynomial_kernel(self.coefficients)
+
+    def __str__(self) -> str:
+        return f"polynomial:{','.join(map(str, self.coefficients))}"
+
+
+@dataclass(frozen=True)
+class Monomial(Activation):
+    """zⁿ, n = 1 … 20.
+
+    Raises
+    ------
+    ValueError
+        Another degree.
+    """
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.degree, int) and not isinstance(self.degree, bool)
+        if not whole or not 1 <= self.degree <= HIGHEST:
+            raise ValueError(f"degree: must be an integer in 1 … {HIGHEST}, got {self.degree!r}")
+
+    def kernel(self) -> Any:
+        return Polynomial((*[Fraction(0)] * self.degree, Fraction(1))).kernel()
+
+    def __str__(self) -> str:
+        return f"monomial:{self.degree}"
+
+
+# Text after the colon → activation.
+NAMES: dict[str, Callable[[str], Any]] = {
+    "leaky": lambda slope: LeakyReLU(float(slope)),
+    "arccos": lambda order: ArcCosine(int(order)),
+    "monomial": lambda degree: Monomial(int(degree)),
+    "polynomial": lambda numbers: Polynomial(tuple(map(Fraction, numbers.split(",")))),
+}
+PLAIN: dict[str, Callable[[], Any]] = {"relu": ReLU, "erf": Erf}
+KNOWN = (
+    "'relu', 'leaky:ALPHA', 'arccos:0', 'arccos:2', 'erf', 'monomial:DEGREE' and "
+    "'polynomial:C0,C1,…'"
+)
+
+
+def parse_activation(text: str) -> Any:
+    """Read an activation from its name, such as ``relu``, ``leaky:0.3`` or ``polynomial:0,1,1/2``.
+
+    Raises
+    ------
+    ValueError
+        No such name, or not the numbers that belong to it.
+    """
+    if text in PLAIN:
+        return PLAIN[text]()
+    name, _, numbers = text.partition(":")
+    if name not in NAMES or not numbers:
+        raise ValueError(f"activation: unknown {text!r}; known are {KNOWN}")
+    try:
+        return NAMES[name](numbers)
+    except (ValueError, ArithmeticError) as problem:
+        raise ValueError(f"activation: {text!r} is none: {problem}") from None

@@ -77,7 +77,7 @@ def _lonely(
     if not faded:
         assert isinstance(flow, Flow)
         return after_deaths(problem, flow, on_axis=False)
-    if problem.activation.alpha:
+    if not problem.one_sided:
         return Asymptotics(kind="undecided", reason="a student was lost behind the teacher")
     rate = 2 * min(Fraction(problem.weights[0]) * n for n in (count, faded))
     reason = (

@@ -43,6 +43,8 @@ def asymptotics(problem: Problem, flow_or_w: Any) -> Asymptotics:
             return with_constant(*quadratic.predicted(problem, w0), digits)
     if not isinstance(problem, TeacherStudent):
         raise ValueError(f"problem: no asymptotics are known of a {type(problem).__name__}")
+    if not problem.homogeneous:
+        raise ValueError(f"problem: no asymptotics are known of {problem.activation} students")
     if len(problem.teacher) == 1:
         return _one_teacher(problem, w0, flow, digits)
     if flow is None:

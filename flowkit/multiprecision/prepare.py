@@ -12,10 +12,12 @@ from flint import arb, arb_mat
 
 from flowkit.multiprecision.agreement import Agreement
 from flowkit.multiprecision.expression_system import FieldSystem, LossSystem
+from flowkit.multiprecision.gram_system import GramSystem
 from flowkit.multiprecision.log_time import System
 from flowkit.multiprecision.matrix_system import MatrixSystem
 from flowkit.multiprecision.pair_system import PairSystem
 from flowkit.problems.exact import ball
+from flowkit.problems.gram_form import GramForm
 from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.symbolic_loss import SymbolicLoss, checked_point
 from flowkit.problems.teacher_student import TeacherStudent
@@ -82,7 +84,8 @@ def prepared(problem: Any, w0: Any, bits: int) -> Prepared:
     Raises
     ------
     ValueError
-        An unknown kind of problem, or w0 of the wrong shape, not finite, or a zero ReLU neuron.
+        An unknown kind of problem, or w0 of the wrong shape, not finite, or where the loss has
+        no derivative.
     """
     with flint.ctx.workprec(bits):
         if isinstance(problem, TeacherStudent | PhaseRetrieval):
@@ -106,10 +109,9 @@ def _students(problem: TeacherStudent | PhaseRetrieval, w0: Any) -> Prepared:
     members = [distinct.index(row) for row in rows]
     counts = [rows.count(row) for row in distinct]
     pairs = isinstance(problem, TeacherStudent)
-    zero = [i for i, row in enumerate(rows) if not any(row)]
-    if pairs and zero:
-        raise ValueError(f"w0: neuron {zero[0]} is zero, where the flow is not defined")
-    if not pairs:
+    if isinstance(problem, TeacherStudent):
+        problem.check_differentiable(students, "w0")
+    else:
         distinct, members, counts = rows, list(range(len(rows))), [1] * len(rows)
     vectors = _balls([*distinct, *problem.exact_teacher.tolist()])
     frame = None
@@ -118,9 +120,12 @@ def _students(problem: TeacherStudent | PhaseRetrieval, w0: Any) -> Prepared:
         frame = _orthonormal(vectors)
         vectors = (arb_mat(vectors) * frame.transpose()).mid().tolist()
     movers, teachers = vectors[: len(distinct)], vectors[len(distinct) :]
+    names = [members.index(g) for g in range(len(distinct))]
     system: System
-    if isinstance(problem, TeacherStudent):
-        names = [members.index(g) for g in range(len(distinct))]
+    if isinstance(problem, TeacherStudent) and isinstance(problem.form, GramForm):
+        cusp = not problem.form.activation.at_parallel
+        system = GramSystem(problem.form.kernel, teachers, counts, names, cusp)
+    elif isinstance(problem, TeacherStudent):
         system = PairSystem(teachers, counts, *problem.weights, names)
     else:
         samples = None if problem.samples is None else _balls(problem.samples.tolist())

@@ -25,6 +25,7 @@ from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.symbolic_loss import SymbolicLoss
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.problems.vector_field import VectorField
+from symbolic.stored_activations import packed, unpacked
 
 if TYPE_CHECKING:
     from flowkit.multiprecision.flow import PreciseFlow
@@ -142,7 +143,11 @@ def _unpack_piece(packed: dict[str, Any], stages: int) -> Piece:
 def _pack_problem(problem: Any) -> dict[str, Any]:
     if isinstance(problem, TeacherStudent):
         rows = [[str(x) for x in row] for row in problem.exact_teacher]
-        return {"kind": "relu", "teacher": rows, "activation": str(problem.activation)}
+        return {
+            "kind": "relu" if problem.homogeneous else "kernel",
+            "teacher": rows,
+            "activation": packed(problem.activation),
+        }
     if isinstance(problem, PhaseRetrieval):
         samples = problem.samples
         return {
@@ -161,18 +166,18 @@ def _pack_problem(problem: Any) -> dict[str, Any]:
     return {"kind": "field", "expressions": parts, "variables": names, "t": str(source.time)}
 
 
-def _unpack_problem(packed: dict[str, Any]) -> Any:
-    kind = packed["kind"]
-    if kind == "relu":
-        rows = [[Fraction(x) for x in row] for row in packed["teacher"]]
-        return TeacherStudent(rows, activation=packed["activation"])
+def _unpack_problem(saved: dict[str, Any]) -> Any:
+    kind = saved["kind"]
+    if kind in ("relu", "kernel"):
+        rows = [[Fraction(x) for x in row] for row in saved["teacher"]]
+        return TeacherStudent(rows, activation=unpacked(saved["activation"]))
     if kind == "quadratic":
-        teacher = [Fraction(x) for x in packed["teacher"]]
-        return PhaseRetrieval(teacher, packed["output_scale"], packed["samples"])
+        teacher = [Fraction(x) for x in saved["teacher"]]
+        return PhaseRetrieval(teacher, saved["output_scale"], saved["samples"])
     from symbolic.tree import expression, symbols
 
-    variables = symbols(packed["variables"])
+    variables = symbols(saved["variables"])
     if kind == "loss":
-        return SymbolicLoss(expression(packed["expression"]), variables)
-    parts = [expression(x) for x in packed["expressions"]]
-    return VectorField(parts, variables, symbols([packed["t"]])[0])
+        return SymbolicLoss(expression(saved["expression"]), variables)
+    parts = [expression(x) for x in saved["expressions"]]
+    return VectorField(parts, variables, symbols([saved["t"]])[0])

@@ -1,19 +1,24 @@
-"""Students learning teachers with one layer of (leaky) ReLU neurons on Gaussian data."""
+"""Students learning teachers with one layer of neurons on Gaussian data."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from flowkit.problems.pairs import angles, pair_functions, polar, residual
-from flowkit.problems.problem import Problem, checked_count, checked_teacher
-from symbolic.activations import LeakyReLU, ReLU, parse_activation
+from flowkit.problems.gram_form import GramForm
+from flowkit.problems.homogeneous import HomogeneousForm
+from flowkit.problems.problem import Problem, checked_teacher
+from symbolic.activations import Activation, LeakyReLU, ReLU, parse_activation
 
 Array = np.ndarray
 
-EPS = float(np.finfo(float).eps)
+
+class QuadratureError(NamedTuple):
+    """Of a loss: by how much it differs from the integral that it stands for."""
+
+    absolute: float
+    relative: float
 
 
 class TeacherStudent(Problem):
@@ -23,124 +28,90 @@ class TeacherStudent(Problem):
     ----------
     teacher : array_like, shape (d,) or (k, d)
         v, or v_1 … v_k; finite, no zero row.
-    activation : "relu", "leaky:ALPHA", `ReLU` or `LeakyReLU`
-        σ.
+    activation : str, `ReLU`, `LeakyReLU`, `ArcCosine`, `Erf`, `Monomial`, `Polynomial`, `Smooth`
+        σ, or its name: "relu", "leaky:ALPHA", "arccos:0", "arccos:2", "erf", "monomial:DEGREE",
+        "polynomial:C0,C1,…"; or an `Activation` of your own.
 
     Notes
     -----
-    Gradient and Hessian exist where no student is zero.
+    Gradient and Hessian of ReLU and arc-cosine activations exist where no student is zero, those of
+    "arccos:0" where besides no student is parallel to another one or to a teacher.
 
     References
     ----------
-    W. Xu & S. S. Du, arXiv 2302.10034; I. Safran, G. Yehudai & O. Shamir, arXiv 2006.01005.
+    W. Xu & S. S. Du, arXiv 2302.10034; I. Safran, G. Yehudai & O. Shamir, arXiv 2006.01005;
+    Y. Cho & L. K. Saul, NeurIPS 2009; C. K. I. Williams, NeurIPS 1996.
     """
 
     def __init__(self, teacher: Any, activation: Any = "relu") -> None:
         self.teacher, self.exact_teacher = checked_teacher(teacher)
         if isinstance(activation, str):
             activation = parse_activation(activation)
-        if not isinstance(activation, ReLU | LeakyReLU):
-            raise ValueError(f"activation: expected a ReLU or LeakyReLU, got {activation!r}")
+        if not isinstance(activation, ReLU | LeakyReLU | Activation):
+            raise ValueError(f"activation: expected a name or an Activation, got {activation!r}")
         self.activation = activation
+        self.form: HomogeneousForm | GramForm
+        if isinstance(activation, Activation):
+            self.form = GramForm(self.exact_teacher, activation)
+        else:
+            self.form = HomogeneousForm(self.teacher, self.exact_teacher, activation)
 
-    @cached_property
+    @property
+    def homogeneous(self) -> bool:
+        """Whether σ(λz) = λσ(z) for λ > 0: (leaky) ReLU, whose flows run in doubles."""
+        return isinstance(self.form, HomogeneousForm)
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether σ(z) = 0 for z < 0, as for the ReLU."""
+        return self.homogeneous and self.weights[0] == self.weights[1] / 2
+
+    @property
     def weights(self) -> tuple[Any, Any]:
-        """(mean, kink_weight) of L = ½ mean ‖r‖² + kink_weight Σ_{a<b} c_a c_b ‖a‖‖b‖ R(θ)."""
-        from symbolic.pairs import weights
-
-        return weights(self.activation.alpha)
+        """Of a homogeneous activation: (mean, kink_weight), see `symbolic.pairs`."""
+        if not isinstance(self.form, HomogeneousForm):
+            raise AttributeError(f"the activation {self.activation} is not homogeneous")
+        return self.form.weights
 
     def __repr__(self) -> str:
         return f"TeacherStudent(teacher={self.teacher.tolist()}, activation='{self.activation}')"
 
     def expressions(self, n: int) -> Any:
-        """The SymPy loss, gradient, Hessian of n students, a `teacher_student.Expressions`."""
-        from symbolic.teacher_student import expressions
+        """The SymPy loss, gradient, Hessian of n students, a `teacher_student.Expressions` or
+        `gram_loss.GramExpressions`."""
+        return self.form.expressions(n)
 
-        k, d = self.teacher.shape
-        return expressions(checked_count(n), k, d, self.activation.alpha)
+    def quadrature_error(self, W: Any) -> QuadratureError:
+        """Estimated error of the loss at W for a `Smooth` activation; 0 for all others.
+
+        Parameters
+        ----------
+        W : array_like, shape (n, d)
+
+        Raises
+        ------
+        ValueError
+            Not finite, or wrong shape.
+        """
+        return QuadratureError(*self.form.quadrature_error(self.students(W, exact=True)))
+
+    def check_differentiable(self, students: Array, name: str) -> None:
+        """Refuse students at which the loss has no derivatives; `name` is the argument's."""
+        self.form.check_differentiable(students, name)
 
     def _differentiable(self, W: Any, precision: int | None) -> Array:
         students = self.students(W, exact=precision is not None)
-        zero = [i for i, row in enumerate(students) if not any(row)]
-        if zero:
-            raise ValueError(f"W: neuron {zero[0]} is zero, where the loss has no derivative")
+        self.check_differentiable(students, "W")
         return students
 
     def _exact(self, students: Array, quantity: str, digits: int | None) -> Array:
-        from flowkit.problems import exact
-
-        system = exact.ExactSystem.of(students, self.exact_teacher, *self.weights)
-        evaluate = getattr(system, quantity)
-        scalar = quantity == "loss"
-        target = exact.FLOAT_BITS if digits is None else exact.bits(digits)
-        values = exact.certify((lambda: [evaluate()]) if scalar else evaluate, target)
-        convert = exact.to_float if digits is None else exact.to_mpf
-        result = np.array([convert(x) for x in values], float if digits is None else object)
-        return result.reshape(()) if scalar else result
-
-    def _geometry(self, students: Array) -> tuple[Array, Array, Array, Array]:
-        """Signs, norms and unit rows of students and teachers, and the angles students × all."""
-        vectors = np.vstack([students, self.teacher])
-        signs = np.repeat([1.0, -1.0], [len(students), len(self.teacher)])
-        norms, units = polar(vectors)
-        return signs, norms, units, angles(units, units)
+        return self.form.exact(students, quantity, digits)
 
     def _loss(self, students: Array) -> tuple[float, float]:
-        """The loss and a bound on its rounding error."""
-        mean, kink_weight = map(float, self.weights)
-        signs, norms, _, theta = self._geometry(students)
-        (remainder,) = pair_functions("numpy").remainder(theta)
-        scale = np.outer(norms, norms)
-        np.fill_diagonal(scale, 0.0)
-        r = residual(students, self.teacher)
-        square = 0.5 * mean * float(r @ r)
-        value = square + 0.5 * kink_weight * float(signs @ (scale * remainder) @ signs)
-        # θ carries an error of 8 units in the last place of 1; R' ≤ θ²/2π.
-        spread = float((scale * (4 * np.abs(remainder) + 8 * theta**2 + 64 * EPS)).sum())
-        return value, EPS * (8 * square + kink_weight * spread)
+        return self.form.loss(students)
 
     def _gradient(self, students: Array) -> tuple[Array, float]:
-        mean, kink_weight = map(float, self.weights)
-        signs, norms, units, theta = self._geometry(students)
-        n = len(students)
-        u, q = pair_functions("numpy").gradient(theta[:n])
-        weight = signs * norms
-        np.fill_diagonal(u, 0.0)
-        np.fill_diagonal(q, 0.0)
-        total = ((u + q) @ weight)[:, None] * units[:n] - (q * weight) @ units
-        value = mean * residual(students, self.teacher) + kink_weight * total
-        spread = float((np.abs(u) + q + 1) @ norms @ np.ones(n))
-        return value, 8 * EPS * (kink_weight * spread)
+        return self.form.gradient(students)
 
     def _hessian(self, students: Array) -> tuple[Array, float]:
-        mean, kink_weight = map(float, self.weights)
-        signs, norms, units, theta = self._geometry(students)
-        n, d = students.shape
-        nu, omega = pair_functions("numpy").hessian(theta[:n])
-        eye = np.eye(d)
-        blocks = np.empty((n, d, n, d))
-        ratio = norms[None, :] / norms[:n, None]
-        spread = 0.0
-        for i in range(n):
-            own = np.zeros((d, d))
-            for b in range(len(signs)):
-                normal, f, e = frame(units[i], units[b])
-                if b != i:
-                    shape = eye - np.outer(units[i], units[i]) + np.outer(normal, normal)
-                    own += signs[b] * ratio[i, b] * nu[i, b] * shape
-                    spread += ratio[i, b]
-                if b < n:
-                    cross = nu[i, b] * (np.outer(f, f) - np.outer(e, e)) - omega[i, b] * eye
-                    blocks[i, :, b, :] = mean * eye + kink_weight * cross
-            blocks[i, :, i, :] = mean * eye + kink_weight * own
-        return blocks.reshape(n * d, n * d), 4 * EPS * (spread + n * n)
-
-
-def frame(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """(n̄, f̄, ē) of two unit vectors: unit(y − cos θ x), unit(y + x), unit(y − x); 0 if parallel."""
-    minus, plus = y - x, y + x
-    chord, span = np.linalg.norm(minus), np.linalg.norm(plus)
-    e = minus / chord if chord > 0 else 0 * x
-    f = plus / span if span > 0 else 0 * x
-    return 0.5 * (chord * f + span * e) if chord > 0 and span > 0 else 0 * x, f, e
+        return self.form.hessian(students)
