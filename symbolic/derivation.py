@@ -19,7 +19,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic import documents
+from symbolic import documents, source
 from symbolic.decide import DIGITS, Range, evaluable, point_of_difference, vanishes
 
 Formula = Any  # an Expr, or a Matrix
@@ -157,7 +157,7 @@ class Derivation:
 
     def python(self) -> str:
         """Python source of the result as a function of its symbols, on NumPy arrays."""
-        return documents.python(self)
+        return source.function(self.name, self.statement, self.result)
 
     def _repr_latex_(self) -> str:
         return documents.notebook(self)

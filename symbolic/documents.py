@@ -1,19 +1,12 @@
-"""A derivation as LaTeX, Markdown, Python source, or mathematics in a notebook."""
+"""A derivation as LaTeX, Markdown, or mathematics in a notebook."""
 
 from __future__ import annotations
 
-import keyword
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import sympy as sp
-from sympy.printing.numpy import NumPyPrinter
-
 from symbolic import tex
-from symbolic.special import NAMED, TERMS, OddDefect
 
-WIDTH = 100  # of a line of source
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper, margin=25mm]{geometry}
 \usepackage{amsmath, amssymb}
@@ -92,67 +85,6 @@ def markdown(derivation: Chain) -> str:
         lines += [f"   $$ {_aligned(tex.equation(step.before, step.after))} $$", ""]
     lines += ["**Result**", "", f"$$ {_aligned(tex.result(derivation.result))} $$", ""]
     return "\n".join(lines)
-
-
-def python(derivation: Chain) -> str:
-    """A module with one function of NumPy arrays that returns the result.
-
-    Raises
-    ------
-    ValueError
-        The result is not a formula in symbols.
-    """
-    result = derivation.result
-    symbols = sorted(result.free_symbols, key=str)
-    names = {s: sp.Symbol(_identifier(str(s))) for s in symbols}
-    shaped = isinstance(result, sp.MatrixBase | sp.Tuple)
-    entries = [sp.sympify(e).xreplace(names) for e in (result if shaped else [result])]
-    if any(e.atoms(sp.Function) and e.has(sp.core.function.AppliedUndef) for e in entries):
-        raise ValueError(f"name: the result of {derivation.name!r} has no numbers to be lowered to")
-    shared, reduced = sp.cse(entries, sp.numbered_symbols("x_"), list=True)
-    printer = NumPyPrinter({"fully_qualified_modules": True, "allow_unknown_functions": True})
-    body = [f"    {symbol} = {printer.doprint(e)}" for symbol, e in shared]
-    values = ", ".join(printer.doprint(e) for e in reduced)
-    returned = f"({values},)" if shaped and len(reduced) == 1 else f"({values})"
-    if isinstance(result, sp.MatrixBase):
-        returned = f"numpy.array([{values}]).reshape({result.rows}, {result.cols})"
-    arguments = ", ".join(str(x) for x in names.values())
-    function = derivation.name.replace("-", "_")
-    heading = textwrap.wrap(f'"""{derivation.statement}.', WIDTH)
-    lines = [*heading, '"""', "", "import numpy", ""]
-    for named in NAMED:
-        if any(e.has(named) for e in entries):
-            lines += ["", *_named_source(named), ""]
-    lines += ["", f"def {function}({arguments}):", *_docstring(derivation), *body]
-    return "\n".join([*lines, f"    return {returned if shaped else values}", ""])
-
-
-def _named_source(function: type[OddDefect]) -> list[str]:
-    """Stable source of a named function: its series near zero, its definition beyond."""
-    x = sp.Symbol("x")
-    definition = NumPyPrinter().doprint(function.definition(x))
-    coefficients = [float(function.coefficient(k)) for k in range(TERMS + 1, 0, -1)]
-    return [
-        f"def {function.__name__}(x):",
-        f'    """{function.definition(x)}, without cancellation."""',
-        "    x = numpy.asarray(x, dtype=float)",
-        "    square = x * x",
-        "    coefficients = [",
-        *(f"        {c!r}," for c in coefficients),
-        "    ]",
-        "    series = x * square * numpy.polyval(coefficients, square)",
-        f"    return numpy.where(square > 1, {definition}, series)",
-    ]
-
-
-def _docstring(derivation: Chain) -> list[str]:
-    source = f"  Source: {derivation.reference}." if derivation.reference else ""
-    return [f'    """Result of the derivation {derivation.name}.{source}"""']
-
-
-def _identifier(name: str) -> str:
-    plain = "".join(c if c.isalnum() else "_" for c in name).strip("_")
-    return f"{plain}_" if keyword.iskeyword(plain) else plain
 
 
 def _opening(derivation: Chain) -> str:

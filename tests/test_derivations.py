@@ -182,10 +182,10 @@ def test_python_source_gives_the_result(made):
         2 if s.is_integer else sp.Rational(int(x), 100)
         for s, x in zip(symbols, draw.integers(20, 90, len(symbols)), strict=True)
     ]
-    context = mpmath.MPContext()
-    context.dps = 40
-    numbers = [context.mpf(int(sp.numer(x))) / int(sp.denom(x)) for x in values]
-    expected = [float(x) for x in lower(entries, symbols, "mpmath", context)(*numbers)]
+    # c = a·b is at most √(pq).
+    values = [x / 10 if str(s) == "c" else x for s, x in zip(symbols, values, strict=True)]
+    point = dict(zip(symbols, values, strict=True))
+    expected = [float(sp.N(e.subs(point).doit(), 30)) for e in entries]
     got = space[made.name.replace("-", "_")](*map(float, values))
     assert np.ravel(got) == pytest.approx(expected, rel=1e-13, abs=1e-15)
 

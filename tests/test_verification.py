@@ -156,9 +156,9 @@ def test_interrupt_ends_verify(monkeypatch, capsys):
 
 
 def test_a_run_that_fails_decides_nothing(monkeypatch):
-    from flowkit.verification import xu_du
+    from flowkit.verification import measures, xu_du
 
-    monkeypatch.setattr(xu_du, "integrate", partial(flowkit.integrate, max_steps=5))
+    monkeypatch.setattr(measures, "integrate", partial(flowkit.integrate, max_steps=5))
     xu_du.symmetric_flow.cache_clear()
     result = flowkit.verify("xu-du/toy-1").results[0]
     assert result.verdict == "undecided"
