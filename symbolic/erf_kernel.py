@@ -53,13 +53,15 @@ def erf_kernel() -> Derived:
         ),
         Step(
             "primitive",
-            "∂K/∂c = E σ'(u)σ'(v) = (2/π) (det G · det M)^(−1/2)",
+            "∂K/∂c = E σ'(u)σ'(v) = (2/π)/√(det G · det M)",
             sp.Derivative(kernel, C),
             2 / (sp.pi * sp.sqrt(determinant)),
             GRAM,
         ),
-        Step("odd", "σ(−z) = −σ(z): for c = 0, K = E σ(u) E σ(v) = 0", sigma.subs(Z, -Z), -sigma),
-        Step("constant", "the primitive vanishes for c = 0, too", kernel.subs(C, 0), sp.S.Zero),
+        Step(
+            "odd", "σ(−z) = −σ(z): for c = 0, K = E σ(u) E σ(v) = 0", sp.Subs(sigma, Z, -Z), -sigma
+        ),
+        Step("constant", "the primitive vanishes for c = 0, too", sp.Subs(kernel, C, 0), sp.S.Zero),
     )
     return steps, kernel
 
