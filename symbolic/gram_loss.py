@@ -8,11 +8,12 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.components import Components, students_and_teachers, wedge
 from symbolic.gram import WEDGE, C, P, Q
 
 
 @dataclass(frozen=True)
-class GramExpressions:
+class GramExpressions(Components):
     """L = ½ Σ c_a c_b K(a·a, a·b, b·b) written out in components, c = 1 for students, −1 else.
 
     Attributes
@@ -43,28 +44,12 @@ class GramExpressions:
 
     def _pair(self, a: sp.Matrix, b: sp.Matrix) -> sp.Expr:
         """K, the wedge as a sum of squared minors."""
-        indices = range(len(a))
-        minors = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in indices for j in indices if i < j]
-        kernel = self.kernel.subs(WEDGE, sp.sqrt(sp.Add(*minors)))
+        kernel = self.kernel.subs(WEDGE, wedge(a, b))
         gram = {P: a.dot(a), C: a.dot(b), Q: b.dot(b)}
         return kernel.subs(gram, simultaneous=True)
-
-    @cached_property
-    def gradient(self) -> sp.Matrix:
-        """Derivative of the loss by the students, shape (n, d)."""
-        return self.students.applyfunc(lambda w: sp.diff(self.loss, w))
-
-    @cached_property
-    def hessian(self) -> sp.Matrix:
-        """Second derivatives by w_11, …, w_nd (row-major)."""
-        return self.gradient.reshape(len(self.gradient), 1).jacobian(list(self.students))
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sp.latex(self.loss)}$"
 
 
 def gram_expressions(n: int, k: int, d: int, kernel: Any) -> GramExpressions:
     """Loss, gradient and Hessian of n students and k teachers in R^d."""
-    students = sp.Matrix(n, d, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True))
-    teachers = sp.Matrix(k, d, lambda i, j: sp.Symbol(f"v_{i + 1}_{j + 1}", real=True))
+    students, teachers = students_and_teachers(n, k, d)
     return GramExpressions(students, teachers, kernel)

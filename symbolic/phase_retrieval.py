@@ -15,9 +15,11 @@ from functools import cached_property
 
 import sympy as sp
 
+from symbolic.components import Components, students_and_teachers
+
 
 @dataclass(frozen=True)
-class QuadraticExpressions:
+class QuadraticExpressions(Components):
     """The loss of n students in R^d written out in components.
 
     Attributes
@@ -51,26 +53,12 @@ class QuadraticExpressions:
         rows = [self.samples[i, :] for i in range(self.samples.rows)]
         return sp.Add(*((x * m * x.T)[0] ** 2 for x in rows)) / (4 * len(rows))
 
-    @cached_property
-    def gradient(self) -> sp.Matrix:
-        """Derivative of the loss by the students, shape (n, d)."""
-        return self.students.applyfunc(lambda w: sp.diff(self.loss, w))
-
-    @cached_property
-    def hessian(self) -> sp.Matrix:
-        """Second derivatives by w_11, …, w_nd (row-major)."""
-        return self.gradient.reshape(len(self.gradient), 1).jacobian(list(self.students))
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sp.latex(self.loss)}$"
-
 
 def expressions(
     n: int, d: int, scale: Fraction, samples: Sequence[Sequence[Fraction]] | None = None
 ) -> QuadraticExpressions:
     """Loss, gradient and Hessian of n students in R^d; `samples` as exact numbers."""
-    students = sp.Matrix(n, d, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True))
-    teachers = sp.Matrix(1, d, lambda i, j: sp.Symbol(f"v_{i + 1}_{j + 1}", real=True))
+    students, teachers = students_and_teachers(n, 1, d)
     rational = sp.Rational(scale.numerator, scale.denominator)
     rows = None
     if samples is not None:

@@ -13,12 +13,13 @@ from functools import cached_property
 
 import sympy as sp
 
+from symbolic.components import Components, students_and_teachers, wedge
 from symbolic.gaussian import THETA
 from symbolic.pairs import REMAINDER, pair_gradient, weights
 
 
 @dataclass(frozen=True)
-class Expressions:
+class Expressions(Components):
     """The population loss of n students in R^d written out in components.
 
     Attributes
@@ -69,28 +70,17 @@ class Expressions:
             rows.append(row)
         return sp.Matrix.vstack(*rows)
 
-    @cached_property
-    def hessian(self) -> sp.Matrix:
-        """Second derivatives by w_11, …, w_nd (row-major)."""
-        return self.gradient.reshape(len(self.gradient), 1).jacobian(list(self.students))
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sp.latex(self.loss)}$"
-
 
 def expressions(n: int, k: int, d: int, alpha: Fraction) -> Expressions:
     """Loss, gradient and Hessian of n students and k teachers in R^d, slope α."""
-    students = sp.Matrix(n, d, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True))
-    teachers = sp.Matrix(k, d, lambda i, j: sp.Symbol(f"v_{i + 1}_{j + 1}", real=True))
+    students, teachers = students_and_teachers(n, k, d)
     mean, kink_weight = (sp.Rational(x.numerator, x.denominator) for x in weights(alpha))
     return Expressions(students, teachers, mean, kink_weight)
 
 
 def angle(a: sp.Matrix, b: sp.Matrix) -> sp.Expr:
-    """∠(a, b) = atan2(‖a∧b‖, a·b), the wedge as a sum of squared minors (nothing cancels)."""
-    indices = range(len(a))
-    minors = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in indices for j in indices if i < j]
-    return sp.atan2(sp.sqrt(sp.Add(*minors)), a.dot(b))
+    """∠(a, b) = atan2(‖a∧b‖, a·b), accurate where they are nearly parallel."""
+    return sp.atan2(wedge(a, b), a.dot(b))
 
 
 def _rows(matrix: sp.Matrix) -> list[sp.Matrix]:
