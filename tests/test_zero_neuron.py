@@ -309,3 +309,33 @@ def test_deaths_in_thirty_seeds(n, sigma, count):
     assert all(flow.status == "finished" for flow in flows)
     deaths = [any(e.kind == "zero-neuron" for e in flow.events) for flow in flows]
     assert sum(deaths) == count
+
+
+def test_a_slow_fall_is_not_cut_short():
+    """A pull of 1e-15 on a neuron of 1e-13: the others move on before it arrives.
+
+    58.0289737098 from a flow in 20 digits; times before it can be asked for.
+    """
+    flow = flowkit.integrate(
+        flowkit.TeacherStudent([1.0, 0.0]), [[3, 0.1], [2.9, 0.1], [0.01, 0.03]], 300
+    )
+    (event,) = flow.events
+    assert event.kind == "zero-neuron" and event.neuron == 2
+    assert event.t == pytest.approx(58.0289737098, rel=1e-10)
+    norms = [np.linalg.norm(flow(t)[2]) for t in (50, 55, 57, 58, 59)]
+    assert norms == sorted(norms, reverse=True) and norms[-1] == 0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_alone_at_zero_nothing_holds_a_neuron(count):
+    """Leaky students −h v: ḣ = −(n mean h + α) down to zero, then along v, L ~ e^(−2n mean t)."""
+    alpha, mean = 0.3, (1 + 0.3**2) / 2
+    problem = flowkit.TeacherStudent([1.0, 0.0], f"leaky:{alpha}")
+    flow = flowkit.integrate(problem, [[-0.3, 0.0]] * count, 30)
+    arrival = np.log1p(count * mean * 0.3 / alpha) / (count * mean)
+    assert [event.kind for event in flow.events] == ["zero-neuron"] * count + [
+        "released-neuron"
+    ] * count
+    assert {event.t for event in flow.events} == {pytest.approx(arrival, rel=1e-9)}
+    exact = 0.5 * mean * np.exp(-2 * count * mean * (20 - arrival))
+    assert flow.loss_at(20) == pytest.approx(exact, rel=1e-8)

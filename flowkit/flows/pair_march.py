@@ -149,7 +149,7 @@ class PairMarch(March):
 
     def _death(self, at: State, work: Work) -> Start | None:
         """The start without a neuron that reaches zero now; None if none does."""
-        fate = zero_neuron.dying(at.system, at.r, at.w)
+        fate = zero_neuron.dying(at.system, at.r, at.w, work.w_dot)
         if fate is None or at.t + fate[1] >= self.t_max:
             return None
         out, remaining = fate
@@ -181,10 +181,24 @@ class PairMarch(March):
         self.path.watched = rest.t
         self.path.events += [Happening(kind, at.alive[i], rest.t, text) for i in out]
         alive = [group for i, group in enumerate(at.alive) if i not in out]
+        if not alive and kind == "zero-neuron" and len(self.whole.teachers) == 1:
+            return self._alone(at, out, rest)
         system, r = rest.system, rest.r
         if alive:
             system, r = fitted(system, rest.t, r, rest.w)
         return State(system, rest.t, r, rest.w, alive).start()
+
+    def _alone(self, at: State, out: list[int], rest: State) -> Start:
+        """Nothing but the teacher pulls on what has just reached zero: it leaves along v̄."""
+        groups = [at.alive[i] for i in out]
+        self.path.events += [Happening("released-neuron", g, rest.t, RELEASED) for g in groups]
+        along = np.eye(rest.w.shape[1])[0]
+        gamma = -self.whole.mean * float(np.linalg.norm(self.whole.teachers))
+        back, r, w = zero_neuron.release(
+            rest.system, rest.r, rest.w, at.system.sizes[out], gamma, along
+        )
+        fit, r = fitted(back, rest.t, r, w)
+        return State(fit, rest.t, r, w, groups).start()
 
     def _release(self, piece: Piece) -> Start | None:
         """The start with the dead neurons back if zero no longer holds them; else None.

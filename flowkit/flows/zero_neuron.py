@@ -99,7 +99,7 @@ def without(
     return rest, r - part, np.delete(w, i, axis=0)
 
 
-def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
+def time_to_zero(system: System, r: Array, w: Array, w_dot: Array, i: int) -> float | None:
     """Time until group i is zero if it is on its way there, else None (it turns back)."""
     from scipy.integrate import solve_ivp
 
@@ -131,11 +131,11 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
         gamma, tangent = pulls(state)
         return float(np.linalg.norm(tangent) - 1e-6 * abs(gamma))
 
-    patience = SOON / (system.sizes.sum() * system.mean) / norm
+    patience = SOON / _pace(system, r, w, w_dot, i)
 
     def lasts(_: float, state: Array) -> float:
         """Positive once the others have had time to move: it is too early to tell."""
-        return float(state[-1] - patience)
+        return float(norm * state[-1] - patience)
 
     for event in (turns_back, settled, lasts):
         event.terminal = True  # type: ignore[attr-defined]
@@ -158,15 +158,37 @@ def time_to_zero(system: System, r: Array, w: Array, i: int) -> float | None:
     gamma = pulls(state)[0]
     if not gamma > TINY:
         return None
-    return float(norm * (state[-1] + np.exp(state[-2]) / gamma))
+    fade = system.sizes[i] * system.mean
+    elapsed = norm * state[-1] + np.log1p(fade * norm * np.exp(state[-2]) / gamma) / fade
+    return float(elapsed) if elapsed < patience else None
 
 
-def dying(system: System, r: Array, w: Array) -> tuple[list[int], float] | None:
+def _pace(system: System, r: Array, w: Array, w_dot: Array, i: int) -> float:
+    """Relative rate, at least TINY, at which the residual and the angles of the others change."""
+    fastest = float(system.sizes.sum() * system.mean)
+    if len(system.teachers) > 1:
+        return fastest
+    _, rest, others = without(system, r, w, i)
+    speeds = np.delete(w_dot, i, axis=0)
+    drift = (np.delete(system.sizes * (system.facing > 0), i)) @ speeds
+    rates = [
+        np.abs(speed).max(initial=0.0) / size
+        for speed, size in ((drift, np.abs(rest).max()), (speeds[:, 1:], _widest(others)))
+        if size > 0
+    ]
+    return min(fastest, max(rates, default=fastest) + TINY)
+
+
+def _widest(w: Array) -> float:
+    return float(np.abs(w[:, 1:]).max(initial=0.0))
+
+
+def dying(system: System, r: Array, w: Array, w_dot: Array) -> tuple[list[int], float] | None:
     """The student groups that are about to be zero first, together, and in what time."""
     near = NEAR * np.linalg.norm(system.teachers)
     fates = []
     for i in np.flatnonzero(np.abs(w).max(axis=1) <= near):
-        remaining = time_to_zero(system, r, w, int(i))
+        remaining = time_to_zero(system, r, w, w_dot, int(i))
         if remaining is not None:
             fates.append((remaining, int(i)))
     if not fates:
