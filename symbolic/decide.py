@@ -50,11 +50,12 @@ def point_of_difference(
 ) -> dict[sp.Symbol, sp.Expr] | None:
     """A random point where the two differ in their first 50 digits, None if there is none."""
     symbols = sorted(before.free_symbols | after.free_symbols, key=str)
+    left, right = written_out(before), written_out(after)
     for _ in range(POINTS if symbols else 1):
         point = {s: _drawn(s, domain, draw) for s in symbols}
-        left, right = (written_out(side).subs(point) for side in (before, after))
-        target = right.evalf(3, maxn=WORKING)
-        gap = (left - right).evalf(3, maxn=WORKING)
+        # (Substituting first would factor integers as soon as a power is not whole.)
+        target = right.evalf(3, subs=point, maxn=WORKING)
+        gap = (left - right).evalf(3, subs=point, maxn=WORKING)
         scale = abs(target) if target.is_number and target != 0 else 1
         if not gap.is_number or not gap.is_finite or abs(gap) > sp.Float(10) ** -DIGITS * scale:
             return point

@@ -124,6 +124,12 @@ def predict_exponential(
     }
 
 
+def drawn_exponential(name: str, kind: str) -> Any:
+    """The figure of one flow, with the predicted rate."""
+    runs = {name: (exponential_flow(kind), known(exponential_law(kind).rate))}
+    return partial(draw_exponentials, runs)
+
+
 def scaled_limit(flow: Flow) -> Measured:
     """exp(n t) L at the end of the run."""
     scaled = np.exp(flow.log_loss + len(flow.w0) * flow.t)
@@ -162,7 +168,7 @@ def measure_single(profile: Profile) -> Evidence:
         CONSTANT: scaled_limit(flow),
         "deviation from the exact solution": exact_gap(flow, 1),
     }
-    return Evidence(values, partial(draw_exponentials, {"n = 1": (flow, 1.0)}))
+    return Evidence(values, drawn_exponential("n = 1", "single"))
 
 
 def measure_toy_2(profile: Profile) -> Evidence:
@@ -174,7 +180,7 @@ def measure_toy_2(profile: Profile) -> Evidence:
         CONSTANT: scaled_limit(flow),
         "deviation from ¼‖v‖²H₀²e⁻ⁿᵗ": worst(flow, gap),
     }
-    return Evidence(values, partial(draw_exponentials, {"toy case 2, n = 3": (flow, 3.0)}))
+    return Evidence(values, drawn_exponential("toy case 2, n = 3", "parallel"))
 
 
 def measure_toy_3(profile: Profile) -> Evidence:
@@ -186,7 +192,7 @@ def measure_toy_3(profile: Profile) -> Evidence:
         "spread of the neurons": Measured(spread, 0.0),
         "deviation from one neuron at time n t": exact_gap(flow, 3),
     }
-    return Evidence(values, partial(draw_exponentials, {"toy case 3, n = 3": (flow, 3.0)}))
+    return Evidence(values, drawn_exponential("toy case 3, n = 3", "equal"))
 
 
 # --- random initialisations -------------------------------------------------------------------
