@@ -102,7 +102,7 @@ def build_parser() -> Parser:
     derive = commands.add_parser("derive", help="list the derivations, or write one out")
     derive.add_argument("name", nargs="?", metavar="NAME", help="a derivation; lists all without")
     derive.add_argument(
-        "--format", default="markdown", help="latex, markdown (default), or python for the result"
+        "--format", help="latex, markdown, or python for the result; by FILE's ending, or markdown"
     )
     derive.add_argument("--out", metavar="FILE", help="write there; standard output by default")
     derive.set_defaults(run=run_derive)
@@ -214,16 +214,20 @@ def run_derive(options: argparse.Namespace) -> int:
         "markdown": lambda derivation: derivation.markdown(),
         "python": lambda derivation: derivation.python(),
     }
-    if options.format not in writers:
+    endings = {".tex": "latex", ".md": "markdown", ".py": "python"}
+    form = options.format or endings.get(Path(options.out or "").suffix, "markdown")
+    if form not in writers:
         known = ", ".join(writers)
-        raise ValueError(f"--format: unknown {options.format!r}; known are {known}")
+        raise ValueError(f"--format: unknown {form!r}; known are {known}")
+    if options.format and options.name is None:
+        raise ValueError("--format: the list of derivations has none; give a NAME")
     _check_destinations(options.out)
     if options.name is None:
         listed = derivations()
         width = max(len(derivation.name) for derivation in listed)
         text = "".join(f"{d.name:{width}}  {d.statement}\n" for d in listed)
     else:
-        text = writers[options.format](derive(options.name))
+        text = writers[form](derive(options.name))
     if options.out and options.out != "-":
         _write_text(options.out, text)
     else:

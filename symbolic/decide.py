@@ -1,4 +1,4 @@
-"""Whether an expression vanishes: decided by SymPy where it can, else seen at random points."""
+"""Whether two expressions are equal: decided by SymPy where it can, else seen at random points."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sympy.core.function import AppliedUndef
 from symbolic.special import written_out
 
 DIGITS = 50
-POINTS = 5
-WORKING = 100  # digits at which the two sides are subtracted
+POINTS, MANY = 5, 40  # the latter for cases
+WORKING = (100, 1000)  # digits at which the two sides are subtracted; the latter if they cancel
 GRAIN = 10**6  # points are multiples of a millionth of their range
 
 Range = tuple[Any, Any]
+Point = dict[sp.Symbol, sp.Expr]
 
 
 def vanishes(expr: sp.Expr) -> bool:
@@ -47,30 +48,58 @@ def evaluable(expr: sp.Expr) -> bool:
 
 def point_of_difference(
     before: sp.Expr, after: sp.Expr, domain: Mapping[sp.Symbol, Range], draw: random.Random
-) -> dict[sp.Symbol, sp.Expr] | None:
-    """A random point where the two differ in their first 50 digits, None if there is none."""
+) -> Point | None:
+    """A random point where the two differ in their first 50 digits, None if there is none.
+
+    Raises
+    ------
+    ArithmeticError
+        They cancel beyond a thousand digits.
+    """
     symbols = sorted(before.free_symbols | after.free_symbols, key=str)
     left, right = written_out(before), written_out(after)
-    for _ in range(POINTS if symbols else 1):
+    count = MANY if left.has(sp.Piecewise) or right.has(sp.Piecewise) else POINTS
+    for _ in range(count if symbols else 1):
         point = {s: _drawn(s, domain, draw) for s in symbols}
-        # (Substituting first would factor integers as soon as a power is not whole.)
-        target = right.evalf(3, subs=point, maxn=WORKING)
-        gap = (left - right).evalf(3, subs=point, maxn=WORKING)
-        scale = abs(target) if target.is_number and target != 0 else 1
-        if not gap.is_number or not gap.is_finite or abs(gap) > sp.Float(10) ** -DIGITS * scale:
+        if not _agree(left, right, point):
             return point
     return None
 
 
+def _agree(left: sp.Expr, right: sp.Expr, point: Point) -> bool:
+    """Whether no digit of the difference is certain, or it is below 50 digits of the right side."""
+    for working in WORKING:
+        # (Substituting first would factor integers as soon as a power is not whole.)
+        gap, scale = (abs(_value(x, point, working)) for x in (left - right, right))
+        if not gap.is_number or not gap.is_finite:
+            return False
+        uncertain = gap.is_Float and gap._prec <= 1
+        if gap <= sp.Float(10) ** -DIGITS * (scale or int(uncertain)):
+            return True
+        if not uncertain:
+            return False
+    raise ArithmeticError("cancels beyond a thousand digits")
+
+
+def _value(expr: sp.Expr, point: Point, working: int) -> sp.Expr:
+    return sp.sympify(expr).evalf(3, subs=point, maxn=working)
+
+
 def _drawn(symbol: sp.Symbol, domain: Mapping[sp.Symbol, Range], draw: random.Random) -> sp.Expr:
-    low, high = domain.get(symbol) or _admissible(symbol)
+    low, high = (sp.Rational(x) if isinstance(x, float) else x for x in _range(symbol, domain))
     if symbol.is_integer:
         return sp.Integer(draw.randint(int(low), int(high)))
-    return low + (high - low) * sp.Rational(draw.randrange(1, GRAIN), GRAIN)
+    part = low + (high - low) * sp.Rational(draw.randrange(1, GRAIN), GRAIN)
+    if symbol in domain or symbol.is_real:
+        return part
+    other = low + (high - low) * sp.Rational(draw.randrange(1, GRAIN), GRAIN)
+    return sp.I * other if symbol.is_imaginary else part + sp.I * other
 
 
-def _admissible(symbol: sp.Symbol) -> Range:
-    """Where to draw a symbol, by what is assumed of it."""
+def _range(symbol: sp.Symbol, domain: Mapping[sp.Symbol, Range]) -> Range:
+    """Where to draw a symbol: as given, or by what is assumed of it."""
+    if symbol in domain:
+        return domain[symbol]
     high = sp.Integer(7) if symbol.is_integer else sp.Integer(3)
     low = sp.S.One if symbol.is_integer else sp.S.Zero
     return (low, high) if symbol.is_nonnegative else (-high, high)

@@ -66,19 +66,35 @@ class Step:
         ArithmeticError
             They differ, or nothing can be said; names the step.
         """
-        left, right = _entries(self.before), _entries(self.after)
-        if len(left) != len(right):
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seed: expected an integer, got {seed!r}")
+        left, right = self._entries(self.before), self._entries(self.after)
+        if _shape(self.before) != _shape(self.after) or not left:
             raise ArithmeticError(f"step {self.name!r} fails: the sides differ in shape")
         verdicts = {
             self._compared(a.doit(), b.doit(), seed) for a, b in zip(left, right, strict=True)
         }
         return max(verdicts, key=len)
 
+    def _entries(self, side: Formula) -> list[sp.Expr]:
+        try:
+            entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side)]
+        except sp.SympifyError:
+            entries = []
+        if not all(isinstance(entry, sp.Expr) for entry in entries) or not _has_shape(side):
+            raise ArithmeticError(f"step {self.name!r} fails: {side!r} is no expression or matrix")
+        if any(entry.has(sp.Float) for entry in entries):
+            raise ArithmeticError(f"step {self.name!r} fails: it holds a float; write a rational")
+        return entries
+
     def _compared(self, before: sp.Expr, after: sp.Expr, seed: int) -> str:
         numbers = evaluable(before) and evaluable(after)
         if numbers:
             draw = random.Random(f"{seed} {self.name}")
-            point = point_of_difference(before, after, self.domain, draw)
+            try:
+                point = point_of_difference(before, after, self.domain, draw)
+            except ArithmeticError as why:
+                raise ArithmeticError(f"step {self.name!r} cannot be decided: it {why}") from None
             if point is not None:
                 at = ", ".join(f"{s} = {x}" for s, x in point.items()) or "every point"
                 raise ArithmeticError(f"step {self.name!r} fails at {at} (seed {seed})")
@@ -140,7 +156,10 @@ class Derivation:
         ArithmeticError
             Names the first step that fails, and the seed.
         """
-        return Verdicts((step.name, step.check(seed)) for step in self.steps)
+        verdicts = Verdicts((step.name, step.check(seed)) for step in self.steps)
+        if len(verdicts) < len(self.steps):
+            raise ArithmeticError(f"derivation {self.name!r} has two steps of one name")
+        return verdicts
 
     @cached_property
     def verdicts(self) -> Verdicts:
@@ -156,7 +175,10 @@ class Derivation:
         return documents.markdown(self)
 
     def python(self) -> str:
-        """Python source of the result as a function of its symbols, on NumPy arrays."""
+        """Python source of the result as a function of its symbols: numbers, or NumPy arrays.
+
+        (Sums with a symbol as their bound take numbers only.)
+        """
         return source.function(self.name, self.statement, self.result)
 
     def _repr_latex_(self) -> str:
@@ -178,11 +200,17 @@ def derivation(
         def derived() -> Derivation:
             return made
 
+        if name in LIBRARY:
+            raise ValueError(f"name: there is a derivation {name!r} already")
         LIBRARY[name] = derived
         return derived
 
     return decorate
 
 
-def _entries(side: Formula) -> list[sp.Expr]:
-    return list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side)]
+def _shape(side: Formula) -> tuple[int, ...]:
+    return tuple(side.shape) if isinstance(side, sp.MatrixBase) else ()
+
+
+def _has_shape(side: Formula) -> bool:
+    return isinstance(side, sp.MatrixBase | sp.Expr | int) and not isinstance(side, bool)

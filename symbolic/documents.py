@@ -96,17 +96,18 @@ def _because(step: Equality) -> str:
     return f"{step.rule} [{step.reference}]" if step.reference else step.rule
 
 
-def _align(rows: list[str]) -> str:
-    size, body = tex.size(rows), " \\\\\n".join(rows)
+def _align(rows: list[tex.Row]) -> str:
+    size, body = tex.size(rows), " \\\\\n".join(map(" & ".join, rows))
     return f"{{{size}\n\\begin{{align*}}\n{body}\n\\end{{align*}}}}"
 
 
-def _aligned(rows: list[str]) -> str:
+def _aligned(rows: list[tex.Row]) -> str:
     if len(rows) == 1:
-        return rows[0].replace("&", "", 1)
-    return "\\begin{aligned} " + r" \\ ".join(rows) + " \\end{aligned}"
+        return " ".join(rows[0]).strip()
+    body = r" \\ ".join(map(" & ".join, rows))
+    return rf"\begin{{aligned}} {body} \end{{aligned}}"
 
 
 def _indented(step: Equality) -> list[str]:
     rows = tex.equation(step.before, step.after)
-    return [r"&\qquad " + row.replace("&", "") for row in rows]
+    return [rf"&\qquad {left} {right}" for left, right in rows]

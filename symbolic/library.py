@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 
 from symbolic.derivation import LIBRARY, Derivation
@@ -46,6 +47,8 @@ def derive(name: str) -> Derivation:
         Unknown; lists those that are known.
     """
     known = {derivation.name: derivation for derivation in derivations()}
-    if name not in known:
-        raise ValueError(f"name: unknown {name!r}; known are {', '.join(known)}")
+    if not isinstance(name, str) or name not in known:
+        near = get_close_matches(str(name), known, 1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"name: unknown {name!r}{meant}; known are {', '.join(known)}")
     return known[name]

@@ -14,6 +14,12 @@ from symbolic.special import NAMED, TERMS, OddDefect
 
 WIDTH = 100
 MODULES = ("builtins", "math", "numpy")
+MATRIX = (
+    "def matrix(rows, columns, *entries):",
+    '    """Shape (rows, columns) and, for arrays, theirs."""',
+    "    stacked = numpy.stack(numpy.broadcast_arrays(*entries))",
+    "    return stacked.reshape(rows, columns, *stacked.shape[1:])",
+)
 
 
 class SourcePrinter(NumPyPrinter):
@@ -60,6 +66,8 @@ def function(name: str, statement: str, result: Any) -> str:
     helpers = [
         line for f in NAMED if any(e.has(f) for e in entries) for line in ["", "", *_stable(f)]
     ]
+    if isinstance(result, sp.MatrixBase):
+        helpers += ["", "", *MATRIX]
     code = "\n".join([*helpers, "", "", *definition, ""])
     imports = [f"import {module}" for module in MODULES if f"{module}." in code]
     heading = textwrap.wrap(f'"""{statement}.', WIDTH)
@@ -69,7 +77,7 @@ def function(name: str, statement: str, result: Any) -> str:
 def _returned(result: Any, values: list[str]) -> str:
     listed = ", ".join(values)
     if isinstance(result, sp.MatrixBase):
-        return f"numpy.array([{listed}]).reshape({result.rows}, {result.cols})"
+        return f"matrix({result.rows}, {result.cols}, {listed})"
     return f"({listed},)" if isinstance(result, sp.Tuple) else listed
 
 

@@ -70,6 +70,7 @@ SIGNS = {
 ESCAPED = {c: rf"\{c}" for c in "&%#$_{}"} | {"^": r"\^{}", "–": "--", "—": "---"}
 INDEX = r"\{[^}]*\}|[0-9]+|[A-Za-z]+(?![A-Za-z0-9]*_)|[A-Za-z]"  # w_jw_k has two
 TOKEN = re.compile(rf"[_^](?:{INDEX})|.{MACRON}|.", re.DOTALL)
+Row = tuple[str, str]  # what stands before and after the point of alignment
 Token = tuple[bool, str]  # whether it belongs in a formula
 
 
@@ -131,24 +132,24 @@ def formula(expr: Any) -> str:
     return sp.latex(expr)
 
 
-def equation(before: Any, after: Any) -> list[str]:
+def equation(before: Any, after: Any) -> list[Row]:
     """Rows of an align environment for before = after, broken at sums where it is too wide."""
     left, right = _lines(before), _lines(after)
     if len(left) == len(right) == 1 and width(left[0]) + width(right[0]) < LINE:
-        return [f"{left[0]} &= {right[0]}"]
-    indented = [f"&= {right[0]}", *(rf"&\qquad {line}" for line in right[1:])]
-    return [f"& {line}" for line in left] + indented
+        return [(left[0], f"= {right[0]}")]
+    indented = [f"= {right[0]}", *(rf"\qquad {line}" for line in right[1:])]
+    return [("", line) for line in left + indented]
 
 
-def result(expr: Any) -> list[str]:
+def result(expr: Any) -> list[Row]:
     """Rows for the last line: an expression, a matrix, or one row for each entry of a tuple."""
     entries = expr if isinstance(expr, sp.Tuple) else [expr]
-    return [f"& {line}" for entry in entries for line in _lines(entry)]
+    return [("", line) for entry in entries for line in _lines(entry)]
 
 
-def size(rows: list[str]) -> str:
+def size(rows: list[Row]) -> str:
     """The command for letters so small that the widest row fits; empty for the usual ones."""
-    widest = max(map(width, rows))
+    widest = max(width(left) + width(right) for left, right in rows)
     return next(command for room, command in SIZES if widest <= room * LINE)
 
 
