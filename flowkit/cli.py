@@ -71,7 +71,10 @@ def build_parser() -> Parser:
 
     flow = commands.add_parser("flow", help="run a gradient flow")
     flow.add_argument(
-        "--activation", default="relu", help="relu (default), leaky:A, quadratic, erf, …"
+        "--activation",
+        default="relu",
+        help="relu (default), leaky:A, quadratic, erf, arccos:0, arccos:2, monomial:N, or "
+        "polynomial:A0,A1,…",
     )
     flow.add_argument("--weights", metavar="W0.npy", help="students at t = 0, shape (n, d)")
     flow.add_argument("--neurons", type=int, metavar="N", help="random students instead: how many")

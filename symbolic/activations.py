@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 HIGHEST = 20  # degree of a polynomial
@@ -99,8 +100,9 @@ class ArcCosine(Activation):
     at_zero = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.order, bool) or self.order not in (0, 2):
+        if not isinstance(self.order, Integral) or self.order not in (0, 2) or self.order is False:
             raise ValueError(f"order: must be 0 or 2 (1 is ReLU), got {self.order!r}")
+        object.__setattr__(self, "order", int(self.order))
 
     @property
     def at_parallel(self) -> bool:  # type: ignore[override]
@@ -181,9 +183,10 @@ class Monomial(Activation):
     degree: int
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.degree, int) and not isinstance(self.degree, bool)
+        whole = isinstance(self.degree, Integral) and not isinstance(self.degree, bool)
         if not whole or not 1 <= self.degree <= HIGHEST:
             raise ValueError(f"degree: must be an integer in 1 … {HIGHEST}, got {self.degree!r}")
+        object.__setattr__(self, "degree", int(self.degree))
 
     def kernel(self) -> Any:
         return Polynomial((*[Fraction(0)] * self.degree, Fraction(1))).kernel()
@@ -200,6 +203,7 @@ NAMES: dict[str, Callable[[str], Any]] = {
     "polynomial": lambda numbers: Polynomial(tuple(map(Fraction, numbers.split(",")))),
 }
 PLAIN: dict[str, Callable[[], Any]] = {"relu": ReLU, "erf": Erf}
+FIELDS = ("slope", "order", "degree", "coefficients")
 KNOWN = (
     "'relu', 'leaky:ALPHA', 'arccos:0', 'arccos:2', 'erf', 'monomial:DEGREE' and "
     "'polynomial:C0,C1,…'"
@@ -222,4 +226,5 @@ def parse_activation(text: str) -> Any:
     try:
         return NAMES[name](numbers)
     except (ValueError, ArithmeticError) as problem:
-        raise ValueError(f"activation: {text!r} is none: {problem}") from None
+        why = str(problem) if str(problem).split(":")[0] in FIELDS else f"known are {KNOWN}"
+        raise ValueError(f"activation: {text!r} is none: {why}") from None

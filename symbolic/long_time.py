@@ -63,7 +63,13 @@ def power_law() -> Derived:
             m + 1,
             LARGE_P,
         ),
-        Step("exponent", "F(x) = F(β) times τ to the power −m p", -m * P, exponent, LARGE_P),
+        Step(
+            "exponent",
+            "F(x) = F(β) times τ to the power −m p",
+            sp.Subs(-power * P, power, m),
+            exponent,
+            LARGE_P,
+        ),
         Step("ReLU", "p = 3", sp.Subs(exponent, P, 3), sp.Integer(-3)),
         Step("quadratic activation", "p = 4", sp.Subs(exponent, P, 4), sp.Integer(-2)),
     )

@@ -140,6 +140,8 @@ def single_neuron_rate() -> Derived:
     limit = MU / 2 * ((V * C + KAPPA / (2 * sp.pi)) ** 2 + MU**2) / D**2
     later = -2 * KAPPA * MU**3 / (3 * sp.pi * V * D**3)
     bend = -KAPPA * MU / (2 * sp.pi * V * D**2)  # of ρ sin θ, second order
+    first, second, third = sp.symbols("y_1 y_2 s_3", real=True)
+    values = (first, second, third), (MU / D, bend, (MU / (V * D)) ** 3 / 3)
     steps = (
         Step(
             "small angle",
@@ -171,7 +173,7 @@ def single_neuron_rate() -> Derived:
         Step(
             "next term",
             "of third order: μ times the orders 1 and 2 across, and the pair with ρ = V",
-            MU * MU / D * bend - KAPPA * V**2 / (2 * sp.pi) * (MU / (V * D)) ** 3 / 3,
+            sp.Subs(MU * first * second - KAPPA * V**2 / (2 * sp.pi) * third, *values),
             later,
         ),
     )

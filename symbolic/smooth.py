@@ -44,6 +44,8 @@ class Smooth(Activation):
             raise ValueError(f"nodes: expected an integer, got {self.nodes!r}")
         if not 8 <= self.nodes <= MOST:
             raise ValueError(f"nodes: must lie in [8, {MOST}], got {self.nodes}")
+        if not isinstance(self.expression, sp.Expr):
+            raise ValueError(f"expression: expected a SymPy expression, got {self.expression!r}")
         symbols = sorted(getattr(self.expression, "free_symbols", ()), key=str)
         if len(symbols) != 1:
             found = ", ".join(map(str, symbols)) or "none"

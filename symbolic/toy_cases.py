@@ -20,6 +20,7 @@ T = sp.Symbol("t", nonnegative=True)
 N = sp.Symbol("n", integer=True, positive=True)
 ACUTE = {THETA: (sp.S.Zero, sp.pi / 2)}
 PAPER = "Xu & Du 2023, case study"
+SYMBOLS = "V = ‖v‖; μ and κ are the weights mean and kink_weight of leaky-split (ReLU: ½ and 1)"
 TEACHER = sp.Matrix([V, 0])
 
 
@@ -44,7 +45,7 @@ def no_pull(norm: sp.Expr) -> sp.Matrix:
 @derivation(
     "toy-1",
     "Toy case 1: two students that are mirror images about the teacher stay so; on w₁ + w₂ = v the "
-    "flow is a scalar equation for their angle θ to it",
+    f"flow is a scalar equation for their angle θ to it. {SYMBOLS}",
     f"{PAPER}, toy case 1",
 )
 def toy_1() -> Derived:
@@ -78,7 +79,7 @@ def toy_1() -> Derived:
         ),
         Step(
             "angular velocity",
-            "dθ/dt = ē·dw₁/dt/ρ, ē = (−sin θ, cos θ), r = 2ρ cos θ − V",
+            "dθ/dt = ē·dw₁/dt/ρ, ē = (−sin θ, cos θ), r = 2ρ cos θ − V; pulls of pair-gradient",
             sp.expand(across.dot(speed) / RHO),
             angular,
             ACUTE,
@@ -118,8 +119,8 @@ def toy_1() -> Derived:
         ),
         Step(
             "loss",
-            "L = κ Σ c_a c_b ‖a‖‖b‖ s(θ_ab)/2π over pairs, on r = 0",
-            KAPPA * pairs.subs(sum_is_teacher),
+            "κ Σ c_a c_b ‖a‖‖b‖ s(θ_ab)/2π over pairs at ρ = V/(2 cos θ), s(θ) = sin θ − θ cos θ",
+            sp.Subs(KAPPA * pairs, RHO, on_set),
             loss,
             ACUTE,
         ),
@@ -136,7 +137,7 @@ def toy_1() -> Derived:
 
 @derivation(
     "toy-2",
-    "Toy case 2: students parallel to the teacher stay so, and converge exponentially",
+    f"Toy case 2: students parallel to the teacher stay so, and converge exponentially. {SYMBOLS}",
     f"{PAPER}, toy case 2",
 )
 def toy_2() -> Derived:
@@ -187,7 +188,8 @@ def toy_2() -> Derived:
 
 @derivation(
     "toy-3",
-    "Toy case 3: equal students stay equal, and their sum follows one neuron at n times the speed",
+    "Toy case 3: equal students stay equal, and their sum follows one neuron at n times the speed. "
+    f"{SYMBOLS}",
     f"{PAPER}, toy case 3",
 )
 def toy_3() -> Derived:
@@ -200,6 +202,7 @@ def toy_3() -> Derived:
         towards = pull(own, V, teacher, THETA)
         return -MU * (count * norm * own - TEACHER) - KAPPA * (others - towards)
 
+    norm, i = sp.Symbol("omega", positive=True), sp.Symbol("i", integer=True)
     single = velocity(RHO, sp.S.One)
     angles = {THETA: (sp.S.Zero, sp.pi)}
     steps = (
@@ -211,16 +214,16 @@ def toy_3() -> Derived:
         ),
         Step(
             "equal velocities",
-            "dw_i/dt depends on the sum u = n w and its direction only: with ‖w‖ = ρ/n it is what "
-            "one neuron of norm ρ feels",
-            velocity(RHO / N, N),
+            "dw_i/dt depends on the sum u = n w only: at ‖w‖ = ρ/n it is what one neuron of norm ρ "
+            "feels; pulls of pair-gradient",
+            velocity(norm, N).applyfunc(lambda entry: sp.Subs(entry, norm, RHO / N)),
             single,
             angles,
         ),
         Step(
             "sum",
             "du/dt = Σ dw_i/dt: one neuron, n times as fast",
-            N * velocity(RHO / N, N),
+            single.applyfunc(lambda entry: sp.Sum(entry, (i, 1, N))),
             N * single,
             angles,
         ),

@@ -602,3 +602,44 @@ def test_flows_that_do_not_fit():
     early = integrate(problem, 0.1 * rng.standard_normal((2, 3)), 2.0)
     with pytest.raises(ValueError, match=r"^flow_or_w: .*further"):
         problem.asymptotics(early)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky:0.1", "leaky:0.7"])
+@pytest.mark.parametrize("t_max", [10, 40, 300])
+def test_errors_of_short_flows_are_honest(activation, t_max):
+    """The constant from a flow that has hardly begun, against that of the same flow at 1e30."""
+    problem, decided = flowkit.TeacherStudent([1.0, 0.0, 0.0], activation), 0
+    for seed in range(4):
+        w0 = 0.1 * np.random.default_rng(1000 + seed).standard_normal((2, 3))
+        early = problem.asymptotics(flowkit.integrate(problem, w0, t_max))
+        late = problem.asymptotics(flowkit.integrate(problem, w0, 1e30))
+        if early.constant is not None and late.constant is not None:
+            decided += 1
+            assert abs(early.constant - late.constant) <= early.error + late.error
+    assert decided
+
+
+def test_a_law_that_sets_in_late_says_so():
+    problem = flowkit.TeacherStudent([1.0, 0.0])
+    flow = flowkit.integrate(problem, [[0.3, 1e-12], [0.3, -2e-12]], 1e6)
+    assert "sets in late, at t ~ 1e+12" in problem.asymptotics(flow).reason
+
+
+def test_opposite_students_of_different_norm_are_not_said_to_stay():
+    problem = flowkit.TeacherStudent([1.0, 0.0])
+    assert problem.asymptotics([[-0.1, 0.0], [-0.2, 0.0]]).kind == "undecided"
+    assert problem.asymptotics([[-0.1, 0.0], [-0.1, 0.0]]).kind == "no decay"
+
+
+def test_parallel_teachers_are_refused_with_advice():
+    problem = flowkit.TeacherStudent([[1.0, 0.0], [2.0, 0.0]])
+    with pytest.raises(ValueError, match=r"^problem: teachers 0 and 1 are parallel"):
+        problem.asymptotics([[0.1, 0.2]])
+
+
+@pytest.mark.parametrize("t", [0, -1.0, "x", None, [1.0, -1.0]])
+def test_no_loss_at_such_a_time(t):
+    law = flowkit.TeacherStudent([1.0, 0.0]).asymptotics([[0.3, 0.2], [0.3, -0.2]])
+    with pytest.raises(ValueError, match=r"^t: expected positive numbers"):
+        law.loss(t)
+    assert law.loss([1, 10]) == pytest.approx(law.constant * np.array([1, 1e-3]))

@@ -232,7 +232,7 @@ def test_command_writes(kind, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["toy-4"], "name: unknown 'toy-4'; known are relu-kernel"),
+        (["toy-4"], "name: unknown 'toy-4' (did you mean 'toy-3'?); known are relu-kernel"),
         (
             ["toy-1", "--format", "pdf"],
             "--format: unknown 'pdf'; known are latex, markdown, python",
@@ -325,3 +325,67 @@ def test_toy_1_series_against_the_flow(mirror_flow):
             ]
             orders = [context.log10(a / b) for a, b in pairwise(errors)]
             assert all(abs(order - 2 * kept) < 0.02 for order in orders), (kept, orders)
+
+
+# ---- steps that must not pass --------------------------------------------------------------------
+
+POSITIVE = sp.Symbol("p", positive=True)
+Z = sp.Symbol("z")
+WRONG = {
+    "tiny": (sp.exp(-200 - POSITIVE), 0),
+    "tiny on the right": (0, sp.exp(-200 - POSITIVE)),
+    "float": (POSITIVE + 1e-20, POSITIVE),
+    "floats": (0.1, sp.Rational(1, 10)),
+    "shape": (sp.zeros(2, 3), sp.zeros(3, 2)),
+    "matrix and scalar": (sp.Matrix([[1]]), 1),
+    "cases": (sp.Piecewise((POSITIVE, POSITIVE < 1), (POSITIVE**2, True)), POSITIVE**2),
+    "branch": (sp.log(Z * X), sp.log(Z) + sp.log(X)),
+    "cancelling": (sp.cosh(100 * X) ** 2 - sp.sinh(100 * X) ** 2, 1 + sp.Rational(1, 10**45)),
+    "complex": (sp.I * X, X),
+    "nan": (sp.nan, sp.nan),
+    "boolean": (True, 1),
+    "relation": (sp.Eq(X, 1), X),
+    "text": ("x", X),
+    "none": (None, 0),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_wrong_equality_does_not_pass(case, seed):
+    with pytest.raises(ArithmeticError, match=r"^step 'wrong' fails"):
+        Step("wrong", "none", *WRONG[case]).check(seed)
+
+
+def test_an_equality_that_cancels_holds():
+    form = sp.cosh(100 * X) ** 2 - sp.sinh(100 * X) ** 2
+    assert Step("cosh", "cosh² − sinh² = 1", form, sp.S.One).check() == "exact"
+
+
+def test_names_are_taken_once():
+    with pytest.raises(ValueError, match=r"^name: there is a derivation 'toy-1'"):
+        derivation("toy-1", "another")(lambda: ([], X))
+    step = Step("twice", "", X, X)
+    with pytest.raises(ArithmeticError, match="two steps of one name"):
+        Derivation("d", "", "", lambda: ([step, step], X)).check()
+
+
+def test_matrices_keep_their_cells_in_notebooks():
+    made = derive("pair-hessian")
+    assert made._repr_latex_().count("&") > 8 * len(made.steps)
+
+
+def test_matrix_results_take_arrays():
+    space = {}
+    exec(derive("toy-3").python(), space)
+    numbers = [space["toy_3"](1.0, 0.5, 2, 1.0, rho, 0.2) for rho in (0.3, 0.4)]
+    together = space["toy_3"](1.0, 0.5, 2, 1.0, np.array([0.3, 0.4]), 0.2)
+    assert together.shape == (2, 1, 2)
+    assert np.array_equal(together, np.stack(numbers, axis=-1))
+
+
+def test_the_ending_tells_the_format(tmp_path):
+    for ending, start in ((".tex", r"\documentclass"), (".md", "# toy-2"), (".py", '"""Toy')):
+        file = tmp_path / f"toy{ending}"
+        assert main(["derive", "toy-2", "--out", str(file)]) == 0
+        assert file.read_text().startswith(start)

@@ -57,14 +57,14 @@ def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exp
     opposite = [-x for x in parts if x < 0]
     mean = Fraction(mean)
     if opposite and mean != Fraction(1, 2):
-        return "those opposite to the teacher reach zero and turn round"
+        return "with some opposite to the teacher, leaky students may reach zero and turn round"
+    if len(set(opposite)) > 1:
+        return "those opposite to the teacher are not equal: the smaller reach zero, and turn round"
     if not facing:
         return "none faces the teacher, and none ever will"
     missing = sum(facing) - 1
     if missing > 0 and min(facing) <= missing / len(facing):
         return "one shrinks to zero before their sum has come down to the teacher"
-    if len(set(opposite)) > 1:
-        return "those opposite to the teacher are not equal: the smaller reach zero"
     grows, fades = 2 * mean * len(facing), 2 * mean * len(opposite)
     squares = {grows: Fraction(missing) ** 2}
     if opposite:

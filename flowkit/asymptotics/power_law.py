@@ -29,6 +29,7 @@ Array = np.ndarray
 # is less: deviations of this size are no longer held back by their linear decay.
 ALIKE = 0.1
 OFF = 0.05  # relative distance of t³L to that of the slow manifold, beyond which it is not there
+LATE = 2  # τ/t above which t³L is not yet near its limit
 NOTHING = 1e-12  # a coefficient, relative to the constant, that is rounding
 
 
@@ -36,7 +37,7 @@ class Fit(NamedTuple):
     """A cluster, the energy in the limit of h, its profile, and errors in units of ‖v‖².
 
     `off` is the relative distance of the last shape to the profile; `now` is F + F₄/t of that
-    shape, what t³L should be.
+    shape, what t³L should be; `age` is τ = t + t₀ over t.
     """
 
     cluster: Cluster
@@ -45,6 +46,7 @@ class Fit(NamedTuple):
     error: float
     off: float
     now: float
+    age: float = 1.0
 
 
 def power_law(
@@ -65,6 +67,9 @@ def power_law(
     total = sum(fit.cluster.length**2 * fit.profile.constant for fit in fits)
     error = sum(to_number(fit.cluster.length) ** 2 * fit.error for fit in fits)
     reason = f"{_situation(last)}; the shape is within {max(f.off for f in fits):.0e} of a profile"
+    age = max(fit.age for fit in fits)
+    if age > LATE:
+        reason += f"; the law sets in late, at t ~ {age * to_number(last.t):.0e}"
     if not last.accuracy < 0.1:
         reason += "; no digit of the flow is certain there"
     return Asymptotics(
@@ -94,25 +99,36 @@ def _fit(problem: Any, last: End, before: End, k: int, digits: int | None) -> Fi
     plain = double(energy)
     gap = doubles(scaled(energy, centred(energy, shape)) - profile.beta)
     drift = np.abs(doubles(_limit(problem, before.clusters[k], before.t, alone).h - energy.h))
+    # What is still to come of h is known to leading order in the angles.
+    angle = np.sqrt((doubles(cluster.b) ** 2).sum(axis=1)) / doubles(cluster.h)
+    drift += np.abs(doubles(energy.h - cluster.h)) * angle.max()
     # F is critical in β, so only its explicit dependence on h counts; twice, as F = −2 (F − ½‖β‖²).
     slopes = np.abs(doubles(energy.slope_along(profile.beta)))
     error = profile.error + 2 * float(cluster.sizes * slopes @ drift)
     now = energy.value(shape) + (energy.fourth(shape) / last.t if alone else 0)
     off = norm(plain, gap) / norm(plain, doubles(profile.beta))
-    return Fit(cluster, energy, profile, error, off, to_number(now))
+    age = to_number(_age(energy, cluster.b, last.t) / last.t)
+    return Fit(cluster, energy, profile, error, off, to_number(now), age)
 
 
 def _limit(problem: Any, cluster: Cluster, t: Any, alone: bool) -> Energy:
-    """The energy in the limit of h: with b ~ 1/t, ḣ ~ t⁻³, so h is still to change by ½ t ḣ."""
+    """The energy in the limit of h: with b = β/τ, ḣ ~ τ⁻³, so h is still to change by ½ τ ḣ."""
     energy = Energy(cluster.h, cluster.sizes, *problem.weights)
-    if not alone:  # other teachers move h at order t⁻² too
+    if not alone or len(cluster.members) == 1:  # other teachers move h at order t⁻² too
         return energy
     slopes = energy.slope_along(cluster.b)
     mean = (cluster.sizes * slopes).sum() / cluster.count
-    h = cluster.h - (slopes - mean) * t / 2
+    h = cluster.h - (slopes - mean) * _age(energy, cluster.b, t) / 2
     if energy.exact:
         h = np.array([x.mid() for x in h], object)
     return Energy(h, cluster.sizes, *problem.weights)
+
+
+def _age(energy: Energy, b: Array, t: Any) -> Any:
+    """τ = t + t₀: where b = β/τ with the β of its shape, F(β) = ‖β‖²/3."""
+    form = energy.value(b)
+    square = (energy.sizes[:, None] * b * b).sum()
+    return square / (3 * form) if form > 0 else t
 
 
 def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:

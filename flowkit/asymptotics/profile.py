@@ -88,7 +88,7 @@ def self_similar_profile(
     Parameters
     ----------
     h : (n,) array_like
-        Limits of w_i·v/‖v‖², positive, of sum 1.
+        Limits of w_i·v/‖v‖², positive, of sum 1 (to 1e-12; they are divided by their sum).
     shape : (n, D) array_like
         Where to start: parts of the students across v, of any common scale, in the D dimensions
         across v in which the flow can move; `eigenvalues` are those in these dimensions.  Equal
@@ -148,9 +148,10 @@ def _checked_parts(h: Any, count: int) -> list[Fraction]:
         raise ValueError(
             f"h: expected {count} numbers, one for each row of shape, got {len(parts)}"
         )
-    if min(parts) <= 0 or abs(sum(parts) - 1) > Fraction(1, 10**9):
+    total = sum(parts)
+    if min(parts) <= 0 or abs(total - 1) > Fraction(1, 10**12):
         raise ValueError("h: expected positive numbers of sum 1")
-    return parts
+    return [part / total for part in parts]
 
 
 def spread(found: Profile, members: list[int], digits: int | None) -> Profile:
@@ -176,7 +177,7 @@ def refined(energy: Energy, shape: Array, dims: int, digits: int | None) -> Prof
     """
     beta, step = critical_point(energy, shape, digits)
     value = energy.value(beta)
-    rounding = 2.0 ** -min(flint.ctx.prec, 1000) if energy.exact else 2.0**-50
+    rounding = 2.0**-50 if digits is None else 10.0 ** -min(digits + 3, 300)
     return Profile(
         h=energy.h,
         beta=beta,

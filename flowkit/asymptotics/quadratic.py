@@ -36,7 +36,7 @@ def predicted(problem: Any, w0: Array) -> tuple[Asymptotics, arb | None]:
         return Asymptotics(kind="no decay", reason=reason), None
     rank = _rank(w0)
     if rank > 1:
-        return _power_law(rank, square, scale)
+        return _power_law(rank, int(np.linalg.matrix_rank(w0.astype(float))), square, scale)
     along = inner @ inner / square
     return _one_direction(np.sum(w0 * w0) / along - 1, along, square, scale)
 
@@ -67,7 +67,8 @@ def _one_direction(
     return shown, ball(constant)
 
 
-def _power_law(rank: int, square: Fraction, scale: Fraction) -> tuple[Asymptotics, arb]:
+def _power_law(rank: int, width: int, square: Fraction, scale: Fraction) -> tuple[Asymptotics, arb]:
+    """The students span `rank` dimensions, to the rounding of doubles `width`."""
     from symbolic import quadratic_corrections as source
     from symbolic.quadratic_loss import S
     from symbolic.quadratic_rate import RATE_CONSTANT, M
@@ -82,12 +83,15 @@ def _power_law(rank: int, square: Fraction, scale: Fraction) -> tuple[Asymptotic
     terms = [Term(power=-1, log_power=1, coefficient=logarithm), Term(power=-1)]
     if rank > 2 and uneven != -1:
         terms.append(Term(power=simple(uneven)))
+    reason = f"students span {rank} dimensions: their excess over the teacher falls like 1/t"
+    if width < rank:
+        reason += f"; to rounding they span {width} only, and this law sets in late"
     shown = Asymptotics(
         kind="power law",
         exponent=-2,
         corrections=tuple(sorted(terms, key=lambda term: -term.power)),
         fast_rate=simple(2 * scale * square),
-        reason=f"students span {rank} dimensions: their excess over the teacher falls like 1/t",
+        reason=reason,
     )
     return shown, ball(constant)
 

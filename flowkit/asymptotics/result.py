@@ -42,7 +42,7 @@ class Term:
         return ("c " if self.coefficient is None else "") + " ".join(factors)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Asymptotics:
     """How the loss ends: L ~ constant · t^exponent, or L ~ constant · e^(−rate t).
 
@@ -95,10 +95,19 @@ class Asymptotics:
         Raises
         ------
         ValueError
-            There is no constant.
+            There is no constant, or t is no positive number.
         """
         if self.constant is None:
             raise ValueError("constant: not known, so there is no prediction of the loss")
+        if isinstance(t, list | tuple | np.ndarray):
+            t = np.array(t)
+            t = t.astype(float) if t.dtype.kind in "iu" else t
+        try:
+            positive = bool(np.all(t > 0 if self.exponent is not None else t >= 0))
+        except TypeError:
+            positive = False
+        if not positive:
+            raise ValueError(f"t: expected positive numbers, got {t!r}")
         if self.exponent is not None:
             return self.constant * t**self.exponent
         rate = _number(self.rate, self.constant)
@@ -131,6 +140,9 @@ class Asymptotics:
         digits = right_digits(mpmath.mpf(self.constant), mpmath.mpf(self.error))
         shown = text(mpmath.mpf(self.constant), max(1, digits))
         return f"{shown}, error {self.error:.1e}"
+
+    def __repr__(self) -> str:
+        return f"<Asymptotics {self.kind}: {self.law}, constant {self._constant()}>"
 
     def report(self) -> str:
         """Several lines of text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from math import ceil
 from typing import Any
 
@@ -47,6 +48,12 @@ def asymptotics(problem: Problem, flow_or_w: Any) -> Asymptotics:
         raise ValueError(f"problem: no asymptotics are known of {problem.activation} students")
     if len(problem.teacher) == 1:
         return _one_teacher(problem, w0, flow, digits)
+    for i, j in combinations(range(len(problem.teacher)), 2):
+        v, u = problem.exact_teacher[[i, j]]
+        if ((v @ v) * u == (u @ v) * v).all():
+            raise ValueError(
+                f"problem: teachers {i} and {j} are parallel: put them together in one"
+            )
     if flow is None:
         raise ValueError("flow_or_w: several teachers need a flow that has come near a minimum")
     return arrived(problem, flow, digits)

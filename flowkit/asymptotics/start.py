@@ -29,7 +29,8 @@ def parallel(problem: TeacherStudent, rows: Array, digits: int | None) -> Asympt
     found = parallel_students(parts, square, problem.weights[0])
     facing = sum(x > 0 for x in parts)
     if isinstance(found, str):
-        kind = "undecided" if facing or not problem.one_sided else "no decay"
+        alike = problem.one_sided and len(set(parts)) == 1
+        kind = "no decay" if alike and not facing else "undecided"
         return Asymptotics(kind=kind, reason=f"students parallel to the teacher: {found}")
     reason = f"students parallel to the teacher, {facing} of them facing it: the flow is linear"
     return _exponential(problem, found, facing, reason, digits)
