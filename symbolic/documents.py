@@ -10,7 +10,7 @@ from symbolic import tex
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper, margin=25mm]{geometry}
 \usepackage{amsmath, amssymb}
-\allowdisplaybreaks
+\allowdisplaybreaks[1]
 \renewcommand{\arraystretch}{1.4}
 \setlength{\emergencystretch}{4em}
 \setlength{\parindent}{0pt}

@@ -20,7 +20,7 @@ T = sp.Symbol("t", nonnegative=True)
 N = sp.Symbol("n", integer=True, positive=True)
 ACUTE = {THETA: (sp.S.Zero, sp.pi / 2)}
 PAPER = "Xu & Du 2023, case study"
-SYMBOLS = "V = ‖v‖; μ and κ are the weights mean and kink_weight of leaky-split (ReLU: ½ and 1)"
+SYMBOLS = "V = ‖v‖; μ and κ are the weights mean and kink of leaky-split (ReLU: ½ and 1)"
 TEACHER = sp.Matrix([V, 0])
 
 
