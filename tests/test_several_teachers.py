@@ -104,7 +104,9 @@ def test_one_student_a_teacher_decays_at_the_curvature_of_the_minimum():
     assert "exponential, confidence" in str(fit)
 
 
-@pytest.mark.parametrize(("k", "n", "seed"), [(2, 3, 0), (3, 6, 0)])
+@pytest.mark.parametrize(
+    ("k", "n", "seed"), [(2, 3, 0), pytest.param(3, 6, 0, marks=pytest.mark.slow)]
+)
 def test_more_students_than_teachers_fall_like_a_power(k, n, seed):
     """L ~ t⁻³ for each cluster of more than one, as for one teacher."""
     w0 = 0.1 * np.random.default_rng(seed).standard_normal((n, max(k, 3)))
