@@ -94,9 +94,9 @@ def measure_derivations(profile: Profile) -> Evidence:
 CLAIMS = (
     Claim(
         "relu/derivations",
-        "E [a·x]₊[b·x]₊ = ‖a‖‖b‖ (sin θ + (π − θ) cos θ)/2π for x ~ N(0, I), and the gradient and "
-        "Hessian blocks of the loss follow from it",
-        "Cho & Saul 2009, eq. (6); Xu & Du 2023, eqs. (2), (3)",
+        "E [a·x]₊[b·x]₊ = ‖a‖‖b‖ (sin θ + (π − θ) cos θ)/2π for x ~ N(0, I), loss, gradient and "
+        "Hessian follow from it, and so does every other derivation (`flowkit derive` lists them)",
+        "Cho & Saul 2009, eq. (6); Xu & Du 2023, eqs. (2), (3); each derivation names its own",
         {"steps that fail": Prediction(0.0, 0.0, text="all check")},
         measure_derivations,
     ),
