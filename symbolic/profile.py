@@ -20,9 +20,13 @@ import sympy as sp
 
 from symbolic.gaussian import THETA
 from symbolic.pairs import REMAINDER
+from symbolic.slow_manifold import G, coupling_minimum
 from symbolic.special import written_out
+from symbolic.toy_cases import KAPPA, MU, N
 
 RHO = sp.Symbol("rho", nonnegative=True)
+SQUARE = sp.Symbol("q", nonnegative=True)  # ‖Σ_i ∂F/∂b_i‖²
+FOURTH = coupling_minimum()[1].subs({KAPPA: 1, G**2: SQUARE})
 PAIR = written_out(REMAINDER).series(THETA, 0, 4).removeO().subs(THETA, RHO)
 
 
@@ -70,8 +74,8 @@ class ProfileExpressions:
 
     @cached_property
     def fourth(self) -> sp.Expr:
-        """F₄ = −‖Σ_i ∂F/∂b_i‖²/(2 n² mean)."""
-        return -self.force.dot(self.force) / (2 * len(self.h) ** 2 * self.mean)
+        """F₄, what the residual adds: see `slow-manifold`."""
+        return FOURTH.subs({SQUARE: self.force.dot(self.force), N: len(self.h), MU: self.mean})
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {sp.latex(self.energy)}$"
@@ -81,5 +85,4 @@ def expressions(n: int, m: int) -> ProfileExpressions:
     """F and F₄ in symbols."""
     h = tuple(sp.Symbol(f"h_{i + 1}", positive=True) for i in range(n))
     b = sp.Matrix(n, m, lambda i, j: sp.Symbol(f"b_{i + 1}_{j + 1}", real=True))
-    mean, kink_weight = sp.symbols("mu kappa", positive=True)
-    return ProfileExpressions(h, b, mean, kink_weight)
+    return ProfileExpressions(h, b, MU, KAPPA)

@@ -14,7 +14,7 @@ from symbolic.pairs import pair_gradient
 from symbolic.special import kink, written_out
 
 MU, KAPPA, V = sp.symbols("mu kappa V", positive=True)
-R = sp.Symbol("r", real=True)
+R, H_0 = sp.symbols("r H_0", real=True)
 RHO = sp.Symbol("rho", positive=True)
 T = sp.Symbol("t", nonnegative=True)
 N = sp.Symbol("n", integer=True, positive=True)
@@ -32,8 +32,8 @@ def direction(angle: sp.Expr) -> sp.Matrix:
 def pull(own: sp.Matrix, norm: sp.Expr, other: sp.Matrix, angle: sp.Expr) -> sp.Matrix:
     """∂(A B R)/∂a = B [(u + q) ā − q b̄] at unit vectors ā, b̄, of `pair-gradient`."""
     u, q = pair_gradient().result
-    along, back = (f.subs(THETA, angle) for f in (written_out(u + q), q))
-    return sp.simplify(along) * norm * own - back * norm * other
+    along, back = (f.subs(THETA, angle) for f in (sp.expand(written_out(u + q)), q))
+    return along * norm * own - back * norm * other
 
 
 def no_pull(norm: sp.Expr) -> sp.Matrix:
@@ -143,11 +143,10 @@ def toy_1() -> Derived:
 def toy_2() -> Derived:
     """The result is L(t)."""
     h = sp.Function("H")(T)
-    start = sp.Symbol("H_0", real=True)
     i = sp.Symbol("i", integer=True)
-    decay = start * sp.exp(-N * MU * T)
+    decay = H_0 * sp.exp(-N * MU * T)
     unit = sp.Matrix([1, 0])
-    loss = MU * V**2 * start**2 / 2 * sp.exp(-2 * N * MU * T)
+    loss = MU * V**2 * H_0**2 / 2 * sp.exp(-2 * N * MU * T)
     steps = (
         Step(
             "no pair acts",
@@ -180,7 +179,7 @@ def toy_2() -> Derived:
             "ReLU",
             "μ = ½: L = ¼ ‖v‖² H_0² exp(−n t)",
             sp.Subs(loss, MU, sp.Rational(1, 2)),
-            V**2 * start**2 / 4 * sp.exp(-N * T),
+            V**2 * H_0**2 / 4 * sp.exp(-N * T),
         ),
     )
     return steps, loss

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from math import exp, inf
 from typing import Any
 
 import flint
 import numpy as np
 
+from flowkit.asymptotics.derived import residual_rate
 from flowkit.asymptotics.ends import End, FarError, earlier_time, end, last_time
 from flowkit.asymptotics.power_law import power_law
 from flowkit.asymptotics.rates import slowest_rate
@@ -55,7 +55,7 @@ def _fast_rate(problem: TeacherStudent, last: End, digits: int | None) -> Any:
     """The slowest rate of the residuals: n mean of one teacher, else of the Hessian at V."""
     counts = [cluster.count for cluster in last.clusters]
     if len(counts) == 1:
-        return simple(counts[0] * Fraction(problem.weights[0]))
+        return simple(residual_rate(counts[0], problem.weights[0]))
     return slowest_rate(problem, counts, last.dims + 1, digits)
 
 
@@ -79,7 +79,7 @@ def _lonely(
         return after_deaths(problem, flow, on_axis=False)
     if not problem.one_sided:
         return Asymptotics(kind="undecided", reason="a student was lost behind the teacher")
-    rate = 2 * min(Fraction(problem.weights[0]) * n for n in (count, faded))
+    rate = 2 * residual_rate(min(count, faded), problem.weights[0])
     reason = (
         f"{count} equal students are left of {len(flow.w0)}; {faded} faded behind the teacher, and "
         "the constant depends on the whole flow"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from flowkit.asymptotics.derived import balls
+from flowkit.asymptotics.derived import balls, rational, residual_rate
 from flowkit.problems.exact import ball
 
 Array = np.ndarray
@@ -43,15 +43,15 @@ def equal_students(w: Array, v: Array, count: int, mean: Any, kink_weight: Any) 
     (d,) = balls([of_start], start)
     (c,) = balls([shift], start | {D: d})
     leading, later = balls(single_neuron_rate().result, values | {D: d, C: c})
-    slowest = 2 * Fraction(mean) * count
+    slowest = 2 * residual_rate(count, mean)
     return Exponentials([slowest, 3 * slowest / 2], [leading, later])
 
 
 def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exponentials | str:
     """Students w_i = parts_i v, ‖v‖² = `square`; a sentence if they do not just fade or grow.
 
-    With X = Σ facing − 1 and N = Σ opposite, the slope of the activation 0 on the negative side or
-    N = 0:  L = ½ mean ‖v‖² (X² + N²), Ẋ = −p mean X, Ṅ = −m mean N for p facing, m opposite.
+    With X = Σ facing − 1 and N = Σ opposite, and the slope of the activation 0 on the negative side
+    or N = 0, L is the sum of toy case 2 for X and the facing, and for N and the opposite ones.
     """
     facing = [x for x in parts if x > 0]
     opposite = [-x for x in parts if x < 0]
@@ -65,12 +65,19 @@ def parallel_students(parts: list[Fraction], square: Fraction, mean: Any) -> Exp
     missing = sum(facing) - 1
     if missing > 0 and min(facing) <= missing / len(facing):
         return "one shrinks to zero before their sum has come down to the teacher"
-    grows, fades = 2 * mean * len(facing), 2 * mean * len(opposite)
+    grows, fades = (2 * residual_rate(len(part), mean) for part in (facing, opposite))
     squares = {grows: Fraction(missing) ** 2}
     if opposite:
         squares[fades] = squares.get(fades, Fraction(0)) + Fraction(sum(opposite)) ** 2
     kept = {rate: squares[rate] for rate in sorted(squares) if squares[rate]} or {
         grows: Fraction(0)
     }
-    factor = mean / 2 * square
-    return Exponentials(list(kept), [ball(factor * x) for x in kept.values()])
+    return Exponentials(list(kept), [_toy_2(x, square, mean) for x in kept.values()])
+
+
+def _toy_2(gap: Fraction, square: Fraction, mean: Fraction) -> arb:
+    """Its loss at t = 0 for H_0² = `gap`."""
+    from symbolic.toy_cases import H_0, MU, T, V, toy_2
+
+    start = toy_2().result.subs(T, 0)
+    return ball(rational(start, {MU: mean, V**2: square, H_0**2: gap}))

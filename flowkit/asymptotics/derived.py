@@ -30,11 +30,26 @@ def balls(expressions: Any, values: Mapping[Any, Any]) -> list[arb]:
 
 
 @cache
-def exponent() -> int:
-    """Of the loss of one ReLU teacher: −p/(p − 2), p the degree of the slow manifold's energy."""
+def exponent(degree: int) -> int:
+    """Of a loss that is homogeneous of this degree on the slow manifold: −p/(p − 2)."""
+    from symbolic.long_time import P, power_law
+
+    return int(power_law().result.subs(P, degree))
+
+
+@cache
+def relu_exponent() -> int:
+    """Of the loss of one ReLU teacher, whose pairs are of degree 3."""
     import sympy as sp
 
-    from symbolic.long_time import P, power_law
     from symbolic.profile import PAIR, RHO
 
-    return int(power_law().result.subs(P, sp.degree(PAIR, RHO)))
+    return exponent(int(sp.degree(PAIR, RHO)))
+
+
+def residual_rate(count: int, mean: Any) -> Fraction:
+    """At which the residual of so many students decays: count · mean."""
+    from symbolic.slow_manifold import fast_rates
+    from symbolic.toy_cases import MU, N
+
+    return rational(fast_rates().result, {N: Fraction(count), MU: Fraction(mean)})

@@ -73,7 +73,8 @@ class Energy:
     def fourth(self, beta: Array) -> Number:
         """F₄(β)."""
         g = self.force(beta)
-        return -(g * g).sum() / (self.number(self.mean) * 2 * self.count**2)
+        form = fourth_form("arb" if self.exact else "numpy")
+        return form((g * g).sum(), self.number(self.count), self.number(self.mean))[0]
 
     def slope_along(self, beta: Array) -> Array:
         """∂F/∂h of one student of each group, at fixed β, (N,)."""
@@ -133,6 +134,16 @@ class Pairs(NamedTuple):
     form: Array
     slope: Array
     radial: Array
+
+
+@cache
+def fourth_form(arithmetic: str) -> Callable[..., list[Any]]:
+    """`symbolic.profile.FOURTH` of ‖g‖², n and mean."""
+    from symbolic.lower import lower
+    from symbolic.profile import FOURTH, SQUARE
+    from symbolic.toy_cases import MU, N
+
+    return lower([FOURTH], [SQUARE, N, MU], arithmetic)
 
 
 @cache

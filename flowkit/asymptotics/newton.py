@@ -57,11 +57,16 @@ def centred(energy: Energy, beta: Array) -> Array:
 
 def scaled(energy: Energy, beta: Array) -> Array:
     """The multiple that is critical along itself: F(β) = ‖β‖²/3."""
+    return np.asarray(beta * stretch(energy, beta))
+
+
+def stretch(energy: Energy, beta: Array) -> Any:
+    """By what β is to be multiplied for that; t + t₀ if β is b(t), as b = β/(t + t₀)."""
     form = energy.value(beta)
     square = (energy.sizes[:, None] * beta * beta).sum()
     if not form > 0 or not square > 0:
         raise NoProfileError("F is not positive there, no profile is near")
-    return np.asarray(beta * (square / (3 * form)))
+    return square / (3 * form)
 
 
 def _critical(energy: Energy, start: Array) -> tuple[Array, float]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 
-from flowkit.asymptotics.derived import exponent
+from flowkit.asymptotics.derived import relu_exponent
 from flowkit.asymptotics.ends import Cluster, End
 from flowkit.asymptotics.energy import Energy
 from flowkit.asymptotics.newton import (
@@ -17,6 +17,7 @@ from flowkit.asymptotics.newton import (
     doubles,
     norm,
     scaled,
+    stretch,
     to_number,
 )
 from flowkit.asymptotics.profile import LARGEST, Profile, refined
@@ -54,7 +55,7 @@ def power_law(
 ) -> Asymptotics:
     """The prediction for n students from a state and an earlier one, whose limits of h tell the
     error of h."""
-    known: dict[str, Any] = {"exponent": exponent(), "fast_rate": fast_rate}
+    known: dict[str, Any] = {"exponent": relu_exponent(), "fast_rate": fast_rate}
     try:
         fits = [_fit(problem, last, before, k, digits) for k in range(len(last.clusters))]
     except NoProfileError as why:
@@ -125,10 +126,11 @@ def _limit(problem: Any, cluster: Cluster, t: Any, alone: bool) -> Energy:
 
 
 def _age(energy: Energy, b: Array, t: Any) -> Any:
-    """τ = t + t₀: where b = β/τ with the β of its shape, F(β) = ‖β‖²/3."""
-    form = energy.value(b)
-    square = (energy.sizes[:, None] * b * b).sum()
-    return square / (3 * form) if form > 0 else t
+    """τ = t + t₀, where b = β/τ with the β of its shape; t if it has none."""
+    try:
+        return stretch(energy, b)
+    except NoProfileError:
+        return t
 
 
 def _found(fits: list[Fit], last: End, n: int) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq, fmpq_mat
 
-from flowkit.asymptotics.derived import rational
+from flowkit.asymptotics.derived import exponent, rational
 from flowkit.asymptotics.result import Asymptotics, Term, simple
 from flowkit.problems.exact import ball
 
 Array = np.ndarray
+
+DEGREE = 4  # of the reduced loss in the students (quadratic-rate)
 
 
 def predicted(problem: Any, w0: Array) -> tuple[Asymptotics, arb | None]:
@@ -70,6 +72,7 @@ def _one_direction(
 def _power_law(rank: int, width: int, square: Fraction, scale: Fraction) -> tuple[Asymptotics, arb]:
     """The students span `rank` dimensions, to the rounding of doubles `width`."""
     from symbolic import quadratic_corrections as source
+    from symbolic.quadratic_hessian import quadratic_hessian
     from symbolic.quadratic_loss import S
     from symbolic.quadratic_rate import RATE_CONSTANT, M
     from symbolic.quadratic_scale import C
@@ -88,9 +91,9 @@ def _power_law(rank: int, width: int, square: Fraction, scale: Fraction) -> tupl
         reason += f"; to rounding they span {width} only, and this law sets in late"
     shown = Asymptotics(
         kind="power law",
-        exponent=-2,
+        exponent=exponent(DEGREE),
         corrections=tuple(sorted(terms, key=lambda term: -term.power)),
-        fast_rate=simple(2 * scale * square),
+        fast_rate=simple(scale * rational(quadratic_hessian().result[1], {S: square})),
         reason=reason,
     )
     return shown, ball(constant)

@@ -24,6 +24,7 @@ from flowkit.asymptotics.start import (
 from flowkit.flows.flow import Flow
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.problems.exact import bits
+from flowkit.problems.numbers import parallel as on_one_line
 from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.problem import Problem
 from flowkit.problems.teacher_student import TeacherStudent
@@ -49,8 +50,7 @@ def asymptotics(problem: Problem, flow_or_w: Any) -> Asymptotics:
     if len(problem.teacher) == 1:
         return _one_teacher(problem, w0, flow, digits)
     for i, j in combinations(range(len(problem.teacher)), 2):
-        v, u = problem.exact_teacher[[i, j]]
-        if ((v @ v) * u == (u @ v) * v).all():
+        if on_one_line(*problem.exact_teacher[[i, j]]):
             raise ValueError(
                 f"problem: teachers {i} and {j} are parallel: put them together in one"
             )
@@ -68,7 +68,7 @@ def _one_teacher(
         raise ValueError("flow_or_w: every student is zero")
     rows, v = w0[living], problem.exact_teacher[0]
     with flint.ctx.workprec(bits(digits or DOUBLE)):
-        if all((row * (v @ v) == (row @ v) * v).all() for row in rows):
+        if all(on_one_line(row, v) for row in rows):
             if isinstance(flow, Flow) and turns(flow):
                 return after_deaths(problem, flow, on_axis=True)
             return parallel(problem, rows, digits)

@@ -11,9 +11,10 @@ import numpy as np
 from flint import arb
 
 from flowkit.asymptotics.closed_forms import Exponentials, equal_students, parallel_students
-from flowkit.asymptotics.derived import balls, exponent
+from flowkit.asymptotics.derived import balls, relu_exponent, residual_rate
 from flowkit.asymptotics.result import Asymptotics, Term, simple
 from flowkit.problems.exact import ball, to_float, to_mpf
+from flowkit.problems.numbers import parallel as on_one_line
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
@@ -54,7 +55,7 @@ def _exponential(
         corrections=tuple(
             Term(rate=simple(rate - found.rates[0]), coefficient=convert(x)) for rate, x in terms
         ),
-        fast_rate=simple(count * Fraction(problem.weights[0])),
+        fast_rate=simple(residual_rate(count, problem.weights[0])),
         reason=reason,
     )
     return with_constant(shown, found.coefficients[0], digits)
@@ -64,8 +65,8 @@ def different(problem: TeacherStudent, rows: Array, digits: int | None) -> Asymp
     """Students (Fractions) of different directions: the exponent, the constant of mirror images."""
     shown = Asymptotics(
         kind="power law",
-        exponent=exponent(),
-        fast_rate=simple(len(rows) * Fraction(problem.weights[0])),
+        exponent=relu_exponent(),
+        fast_rate=simple(residual_rate(len(rows), problem.weights[0])),
         reason=(
             "students of different directions: t⁻³ unless all but one reach zero; the constant "
             "depends on the whole flow: ask with a flow"
@@ -86,7 +87,7 @@ def mirrored_constant(problem: TeacherStudent, rows: Array) -> arb | None:
         return None
     count, other = (sum((row == x).all() for row in rows) for x in distinct)
     total, gap = distinct[0] + distinct[1], distinct[0] - distinct[1]
-    if count != other or gap @ v or (total * (v @ v) != (total @ v) * v).any():
+    if count != other or gap @ v or not on_one_line(total, v):
         return None
     from symbolic.long_time import two_neurons
     from symbolic.slow_manifold import H1, H2

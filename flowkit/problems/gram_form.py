@@ -57,7 +57,7 @@ class GramForm:
 
     def check_differentiable(self, students: Array, name: str) -> None:
         """No zero and no parallel vectors, if the activation says so."""
-        from flowkit.problems.numbers import rationals
+        from flowkit.problems.numbers import parallel, rationals
 
         rows = rationals(students)
         if not self.activation.at_zero:
@@ -71,7 +71,7 @@ class GramForm:
             teachers = [(f"teacher {k}", row) for k, row in enumerate(self.exact_teacher)]
             pairs = [*combinations(named, 2), *((a, b) for b in teachers for a in named)]
             for (one, x), (other, y) in pairs:
-                if (x @ x) * (y @ y) == (x @ y) ** 2:
+                if parallel(x, y):
                     raise ValueError(
                         f"{name}: {one} is parallel to {other}, where the loss has no derivative"
                     )

@@ -47,6 +47,11 @@ def rational(x: Any) -> Fraction:
     raise TypeError(f"{x!r} is not a rational number")
 
 
+def parallel(x: Array, y: Array) -> bool:
+    """Whether two rows of Fractions lie on one line, exactly; a zero row lies on every one."""
+    return bool((x @ x) * (y @ y) == (x @ y) ** 2)
+
+
 def rationals(values: Any) -> Array:
     """An object array of Fractions."""
     source = np.asarray(values, dtype=object)

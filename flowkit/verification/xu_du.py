@@ -57,6 +57,7 @@ def measure_toy_1(profile: Profile, scale: float = 1.0) -> Evidence:
     return Evidence(values, partial(draw_power_laws, {"toy case 1": flow}, level))
 
 
+@cache
 def mirror_law(scale: float) -> Asymptotics:
     """What is predicted from the initial weights alone."""
     problem, w0 = mirror_images(scale)
@@ -106,6 +107,7 @@ def exponential_flow(kind: str) -> Flow:
     return whole_flow(problem, w0, times[-1], times)
 
 
+@cache
 def exponential_law(kind: str) -> Asymptotics:
     """What is predicted from the initial weights alone."""
     problem, w0 = aligned(kind)
