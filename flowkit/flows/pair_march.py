@@ -181,24 +181,21 @@ class PairMarch(March):
         self.path.watched = rest.t
         self.path.events += [Happening(kind, at.alive[i], rest.t, text) for i in out]
         alive = [group for i, group in enumerate(at.alive) if i not in out]
-        if not alive and kind == "zero-neuron" and len(self.whole.teachers) == 1:
-            return self._alone(at, out, rest)
+        if not alive and kind == "zero-neuron":
+            found = zero_neuron.weakest(rest.system, rest.r, rest.w)
+            if found[0] < 0:  # nobody else is left to change it: at once
+                return self._released(rest, [at.alive[i] for i in out], found).start()
         system, r = rest.system, rest.r
         if alive:
             system, r = fitted(system, rest.t, r, rest.w)
         return State(system, rest.t, r, rest.w, alive).start()
 
-    def _alone(self, at: State, out: list[int], rest: State) -> Start:
-        """Nothing but the teacher pulls on what has just reached zero: it leaves along v̄."""
-        groups = [at.alive[i] for i in out]
-        self.path.events += [Happening("released-neuron", g, rest.t, RELEASED) for g in groups]
-        along = np.eye(rest.w.shape[1])[0]
-        gamma = -self.whole.mean * float(np.linalg.norm(self.whole.teachers))
-        back, r, w = zero_neuron.release(
-            rest.system, rest.r, rest.w, at.system.sizes[out], gamma, along
-        )
-        fit, r = fitted(back, rest.t, r, w)
-        return State(fit, rest.t, r, w, groups).start()
+    def _released(self, at: State, groups: list[int], found: tuple[float, Array]) -> State:
+        """With these groups just off zero, where γ is least, as found by `weakest`."""
+        self.path.events += [Happening("released-neuron", g, at.t, RELEASED) for g in groups]
+        back, r, w = zero_neuron.release(at.system, at.r, at.w, self.whole.sizes[groups], *found)
+        fit, r = fitted(back, at.t, r, w)
+        return State(fit, at.t, r, w, at.alive + groups)
 
     def _release(self, piece: Piece) -> Start | None:
         """The start with the dead neurons back if zero no longer holds them; else None.
@@ -221,11 +218,7 @@ class PairMarch(March):
         dead = self._dead(piece)
         piece.keep(int(np.searchsorted(piece.t, high)))
         self.path.watched = high
-        self.path.events += [Happening("released-neuron", g, high, RELEASED) for g in dead]
-        sizes = self.whole.sizes[dead]
-        back, r, w = zero_neuron.release(at.system, at.r, at.w, sizes, *self._weakest(high))
-        fit, r = fitted(back, high, r, w)
-        return State(fit, high, r, w, at.alive + dead).start(stiff=True)
+        return self._released(at, dead, self._weakest(high)).start(stiff=True)
 
     def _dead(self, piece: Piece) -> list[int]:
         """Groups that reached zero; those that faded are not at zero, and nothing releases them."""

@@ -275,7 +275,7 @@ def weakest(system: System, r: Array, w: Array) -> tuple[float, Array]:
 
     others = Others(system, r, w)
     units = others.units[: len(w)] * system.facing[:, None]
-    spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY)
+    spread = max(np.linalg.norm(units[:, 1:], axis=1).max(initial=0.0), TINY) if len(w) else 1.0
     some = units[:: max(1, len(units) // STARTS)]
     tilted = np.vstack([some, -r / max(np.linalg.norm(r), TINY)])
     best = (np.inf, np.zeros(w.shape[1]))
