@@ -35,11 +35,18 @@ class Prediction:
         """Compare: "holds" and "fails" only where the error of the measurement allows it."""
         if not (isfinite(measured.value) and isfinite(measured.error)):
             return UNDECIDED
-        difference = measured.value - self.value
-        excess = {"=": abs(difference), "<=": difference, ">=": -difference}[self.relation]
+        excess = self._excess(measured)
         if excess + measured.error <= self.tolerance:
             return HOLDS
         return FAILS if excess - measured.error > self.tolerance else UNDECIDED
+
+    def margin(self, measured: Measured) -> float:
+        """How far the measured value is from where it would contradict; negative beyond that."""
+        return self.tolerance - self._excess(measured)
+
+    def _excess(self, measured: Measured) -> float:
+        difference = measured.value - self.value
+        return {"=": abs(difference), "<=": difference, ">=": -difference}[self.relation]
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,20 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What measuring a claim gives: numbers by name, and a function that draws them on a figure."""
+    """What measuring a claim gives.
+
+    Attributes
+    ----------
+    values : mapping of str to Measured
+    draw : callable, optional
+        Draws them on a matplotlib figure (it may resize it).
+    runs : tuple of str
+        What was run: weights with their seeds, end times, step sizes.
+    """
 
     values: Mapping[str, Measured]
     draw: Callable[[Any], None] | None = None
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,10 @@ class Claim:
         "exponent of L · run".
     measure : callable
         Profile → Evidence; knows nothing of the predictions.
+    group : str
+        The heading of a report that it belongs under, such as "Theorems 2 and 12".
+    formula : str
+        The statement in LaTeX, without dollars; what `latex2mathml` can render.
     """
 
     id: str
@@ -116,6 +137,8 @@ class Claim:
     source: str
     predictions: Mapping[str, Prediction] = field(repr=False)
     measure: Callable[[Profile], Evidence] = field(repr=False)
+    group: str = ""
+    formula: str = field(default="", repr=False)
 
     def prediction(self, name: str) -> Prediction:
         """The prediction for a measured value."""
