@@ -81,7 +81,8 @@ class States:
 
         names = ("along", "across", "residual", "velocity", "loss", "gradient_norm")
         with flint.ctx.workprec(self.bits or 53):
-            return replace(self, **{name: nudge(getattr(self, name)) for name in names})
+            changed: dict[str, Any] = {name: nudge(getattr(self, name)) for name in names}
+            return replace(self, **changed)
 
 
 def of_weights(problem: Any, w: Array) -> States:
