@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.verification import closed_forms, xu_du
+from flowkit.verification import (
+    closed_forms,
+    xu_du,
+    xu_du_initialisation,
+    xu_du_phases,
+    xu_du_potential,
+)
 from flowkit.verification.claim import Claim
 
 _CLAIMS: dict[str, Claim] = {
-    claim.id: claim for paper in (closed_forms, xu_du) for claim in paper.CLAIMS
+    claim.id: claim
+    for paper in (closed_forms, xu_du, xu_du_initialisation, xu_du_phases, xu_du_potential)
+    for claim in paper.CLAIMS
 }
 
 

@@ -8,6 +8,7 @@ derivations of `symbolic`; they are derived when a claim is checked.
 from __future__ import annotations
 
 from functools import cache, partial
+from itertools import product
 from math import inf, nan
 from typing import Any
 
@@ -18,7 +19,7 @@ from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.figures import draw_exponentials, draw_power_laws
-from flowkit.verification.measures import exponent, limit, rate, whole_flow, worst
+from flowkit.verification.measures import exponent, known, limit, rate, whole_flow, worst
 
 Array = np.ndarray
 PAPER = "Xu & Du 2023"
@@ -62,13 +63,6 @@ def mirror_law(scale: float) -> Asymptotics:
     """What is predicted from the initial weights alone."""
     problem, w0 = mirror_images(scale)
     return problem.asymptotics(w0)
-
-
-def known(value: Any) -> float:
-    """A number that the theory must give."""
-    if value is None:
-        raise ArithmeticError("nothing is predicted")
-    return float(value)
 
 
 def predict_toy_1(scale: float) -> dict[str, Prediction]:
@@ -221,18 +215,36 @@ def random_flows(profile: Profile, n: int) -> dict[str, Flow]:
     }
 
 
+def start_name(start: tuple[int, float, int]) -> str:
+    n, sigma, seed = start
+    return f"n = {n}, σ = {sigma:g}, seed {seed}"
+
+
+def random_run(start: tuple[int, float, int]) -> str:
+    """What `random_flow` runs, in words."""
+    return (
+        f"{start_name(start)}: W(0) = σ·default_rng(seed).standard_normal((n, n + 2)), v = e₁, "
+        "t to 1e40"
+    )
+
+
+def random_runs(profile: Profile, n: int) -> tuple[str, ...]:
+    """All of a profile."""
+    return tuple(map(random_run, product((n,), profile.sigmas, profile.seeds)))
+
+
 def measure_random(profile: Profile, n: int) -> Evidence:
     """Fitted exponents of every initialisation of the profile."""
     runs = random_flows(profile, n)
     values = {f"{EXPONENT} · {name}": exponent(flow) for name, flow in runs.items()}
-    return Evidence(values, partial(draw_power_laws, runs, None))
+    return Evidence(values, partial(draw_power_laws, runs, None), random_runs(profile, n))
 
 
 def measure_constants(profile: Profile, n: int) -> Evidence:
     """t³L at the end of every run, over ‖v‖² F(β) of the profile that it has come to."""
     runs = random_flows(profile, n)
     values = {f"{RATIO} · {name}": ratio(flow) for name, flow in runs.items()}
-    return Evidence(values, partial(draw_power_laws, runs, None))
+    return Evidence(values, partial(draw_power_laws, runs, None), random_runs(profile, n))
 
 
 def ratio(flow: Flow) -> Measured:
