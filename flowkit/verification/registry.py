@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.verification import (
-    closed_forms,
-    xu_du,
-    xu_du_initialisation,
-    xu_du_phases,
-    xu_du_potential,
-)
 from flowkit.verification.claim import Claim
+from flowkit.verification.groups import ORDER
 
 _CLAIMS: dict[str, Claim] = {
     claim.id: claim
-    for paper in (closed_forms, xu_du, xu_du_initialisation, xu_du_phases, xu_du_potential)
-    for claim in paper.CLAIMS
+    for group in ORDER
+    for source in _SOURCES
+    for claim in source.CLAIMS
+    if claim.group == group
 }
 
 

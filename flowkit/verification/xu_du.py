@@ -19,6 +19,7 @@ from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.figures import draw_exponentials, draw_power_laws
+from flowkit.verification.groups import LOWER, SINGLE, TOYS, UPPER
 from flowkit.verification.measures import exponent, known, limit, rate, whole_flow, worst
 
 Array = np.ndarray
@@ -272,6 +273,9 @@ def _toy_1(identifier: str, scale: float, where: str) -> Claim:
         f"{PAPER}, case study, toy case 1; the constants are flowkit's own (toy-1-series)",
         Derived(partial(predict_toy_1, scale)),
         partial(measure_toy_1, scale=scale),
+        TOYS,
+        r"\theta \sim \frac{\pi}{t}, \qquad b \sim \frac{\pi \|v\|}{2t}, \qquad "
+        r"t^3 L \to \frac{\pi^2 \|v\|^2}{6}",
     )
 
 
@@ -284,6 +288,8 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 1 and 9, for the gradient flow",
             Derived(partial(predict_random, "<=", "O(t⁻³)", n)),
             partial(measure_random, n=n),
+            UPPER,
+            r"L(T) = O(T^{-3})",
         ),
         Claim(
             f"xu-du/lower-bound-n{n}",
@@ -291,6 +297,8 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 2 and 12",
             Derived(partial(predict_random, ">=", "Ω(t⁻³)", n)),
             partial(measure_random, n=n),
+            LOWER,
+            r"L(t) = \Omega(t^{-3})",
         ),
         Claim(
             f"xu-du/constant-n{n}",
@@ -298,6 +306,9 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             "flowkit's own (slow-manifold, self-similar); sharpens Theorems 1 and 2",
             {RATIO: Prediction(1.0, 1e-5)},
             partial(measure_constants, n=n),
+            LOWER,
+            r"t^3 L \to \frac{\|v\|^2}{6\pi} \left(\sum_{i<j} h_i h_j \|\phi_i - \phi_j\|^3 "
+            r"- \sum_i h_i \|\phi_i\|^3\right), \quad \phi_i = \beta_i / h_i",
         ),
     )
 
@@ -317,6 +328,8 @@ CLAIMS = (
             )
         ),
         measure_single,
+        SINGLE,
+        r"L(t) \sim C e^{-t}, \qquad \cot\theta(t) = \frac{D e^{t/2} - C'}{a}",
     ),
     _toy_1("xu-du/toy-1", 1.0, ""),
     _toy_1("xu-du/toy-1-scaled", 2.5, ", ‖v‖ = 2.5"),
@@ -334,6 +347,8 @@ CLAIMS = (
             )
         ),
         measure_toy_2,
+        TOYS,
+        r"L = \frac14 \|v\|^2 H^2, \qquad \frac{dH}{dt} = -\frac n2 H",
     ),
     Claim(
         "xu-du/toy-3",
@@ -352,6 +367,8 @@ CLAIMS = (
             )
         ),
         measure_toy_3,
+        TOYS,
+        r"w_i = w \; \forall i: \quad L \sim C e^{-nt}",
     ),
     *(claim for n in (2, 3, 4) for claim in _theorems(n)),
 )

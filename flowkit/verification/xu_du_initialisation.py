@@ -16,11 +16,10 @@ from flowkit.observables.result import observables
 from flowkit.problems.numbers import rational
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
+from flowkit.verification.groups import CORNER, LEMMA_3
 from flowkit.verification.xu_du import PAPER
 
 Array = np.ndarray
-LEMMA_3 = "Initialisation (Lemma 3)"
-CORNER = "The corner case w_i = 0"
 CONFIDENCE = 0.999
 SHAPES = ((2, 10), (4, 20), (4, 50), (10, 100))
 DRAWS = {"quick": 20_000, "full": 200_000}
@@ -201,7 +200,7 @@ def _kink(problem: TeacherStudent, others: Array, direction: Array) -> Measured:
     there, back, here = (rational(problem.loss(point, precision=60)) for point in points)
     second = there + back - 2 * here
     predicted = sum(kernel_slope(sign * unit, others, problem.teacher[0]) for sign in (1, -1))
-    return Measured(float(second / step) / predicted, 1e-12)
+    return Measured(float(second / step) / predicted, 1e-11)
 
 
 def _draw_corner(flow: Flow, event: Any, figure: Any) -> None:

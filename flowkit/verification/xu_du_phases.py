@@ -19,13 +19,12 @@ from flowkit.observables.phases import Phases, phases
 from flowkit.observables.result import Observables, observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
+from flowkit.verification.groups import PHASE_3, PHASES
 from flowkit.verification.measures import exponent, greatest, known, last, least, whole_flow
 from flowkit.verification.xu_du import EXPONENT, PAPER, mirror_law, symmetric_flow
 
 Array = np.ndarray
 DIMENSION = 50
-PHASES = "Three phases (Theorems 4, 5, 6)"
-PHASE_3 = "Phase 3: gradient bound, smoothness, regularity"
 SMALL = (1e-3, 1e-6)
 END = 1e40
 ORDER = "T₁/T₂"

@@ -15,6 +15,7 @@ from flowkit.flows.flow import Flow
 from flowkit.observables.result import Observables, observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
+from flowkit.verification.groups import LOWER, POTENTIAL, SEPARATION
 from flowkit.verification.measures import greatest, known, last, least, slope, whole_flow
 from flowkit.verification.xu_du import (
     PAPER,
@@ -27,9 +28,6 @@ from flowkit.verification.xu_du import (
 )
 
 Array = np.ndarray
-POTENTIAL = "Potential Z (Lemma 31)"
-SEPARATION = "Separation (Lemmas 15, 27 to 29, Corollary 30)"
-LOWER = "Theorems 2 and 12: lower bound"
 RATE = "−dZ/dt over n²‖v‖θ²_max, largest"
 GROWTH = "growth of ln tan(κ_max/2) over its predicted growth"
 AT_LEAST = "growth of ln tan(κ_max/2) over ∫ (π − θᵢⱼ)/π dt"
