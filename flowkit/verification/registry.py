@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowkit.verification import (
+    closed_forms,
+    xu_du,
+    xu_du_initialisation,
+    xu_du_phases,
+    xu_du_potential,
+)
 from flowkit.verification.claim import Claim
 from flowkit.verification.groups import ORDER
 
