@@ -12,7 +12,7 @@ import numpy as np
 
 from flowkit.flows.flow import Flow
 from flowkit.flows.run import integrate
-from flowkit.observables.result import observables
+from flowkit.observation.result import observables
 from flowkit.problems.numbers import rational
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.flow import Flow
-from flowkit.observables.drawing import draw_phases
-from flowkit.observables.phases import Phases, phases
-from flowkit.observables.result import Observables, observables
+from flowkit.observation.drawing import draw_phases
+from flowkit.observation.phases import Phases, phases
+from flowkit.observation.result import Observables, observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import PHASE_3, PHASES

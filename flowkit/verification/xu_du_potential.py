@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.flow import Flow
-from flowkit.observables.result import Observables, observables
+from flowkit.observation.result import Observables, observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import LOWER, POTENTIAL, SEPARATION

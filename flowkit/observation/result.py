@@ -14,8 +14,8 @@ from flint import arb
 
 from flowkit.flows.flow import Flow, significant
 from flowkit.multiprecision.flow import PreciseFlow
-from flowkit.observables import geometry, spectrum
-from flowkit.observables.states import States, of_flow, of_precise_flow, of_weights
+from flowkit.observation import geometry, spectrum
+from flowkit.observation.states import States, of_flow, of_precise_flow, of_weights
 from flowkit.problems.exact import to_float, to_mpf
 from flowkit.problems.problem import Problem
 from flowkit.problems.teacher_student import TeacherStudent
@@ -279,7 +279,7 @@ class Observables:
 
     def plot(self) -> Any:
         """Angles, projections, residuals, Z, κ, gradient ratio and slope against t; the Figure."""
-        from flowkit.observables.drawing import plot_observables
+        from flowkit.observation.drawing import plot_observables
 
         return plot_observables(self)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.flow import Flow
-from flowkit.observables.result import Observables, observables
+from flowkit.observation.result import Observables, observables
 
 Array = np.ndarray
 
@@ -59,7 +59,7 @@ class Phases:
 
     def plot(self) -> Any:
         """Angles, norms, projections, H and loss against log t, the phases shaded; the Figure."""
-        from flowkit.observables.drawing import plot_phases
+        from flowkit.observation.drawing import plot_phases
 
         return plot_phases(self)
 

@@ -19,7 +19,7 @@ from flowkit.flows.pair_setting import PairSetting
 from flowkit.flows.path import Path, Piece
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.multiprecision.log_time import time
-from flowkit.observables.geometry import lengths, tidy
+from flowkit.observation.geometry import lengths, tidy
 from flowkit.problems.pairs import residual
 
 Array = np.ndarray
