@@ -27,12 +27,12 @@ def teacher(d):
 
 @pytest.fixture(scope="module")
 def double():
-    return flowkit.integrate(teacher(6), start(4, 6), 1e12)
+    return flowkit.integrate(teacher(4), start(3, 4), 1e12)
 
 
 @pytest.fixture(scope="module")
 def precise():
-    return flowkit.integrate(teacher(6), start(4, 6), 1e12, precision=40)
+    return flowkit.integrate(teacher(4), start(3, 4), 1e12, precision=30)
 
 
 TIMES = [1e-3, 1.0, 30.0, 1e3, 1e8, 1e12]
@@ -102,15 +102,15 @@ def relative(found, expected):
 
 
 def test_in_many_digits_by_definition(precise):
-    """Weights of the flow itself have 40 digits and more: what the definitions cancel is there."""
+    """Weights of the flow itself have 30 digits and more: what the definitions cancel is there."""
     o = flowkit.observables(precise, TIMES[:4])
     for k, t in enumerate(TIMES[:4]):
-        expected = Defined(precise(t), np.eye(6)[0]).values()
+        expected = Defined(precise(t), np.eye(4)[0]).values()
         for name, value in expected.items():
             if name == "r" or (name == "balance" and mpmath.isinf(value)):
                 continue
-            assert relative(o[name][k], value) < 1e-28, (name, t)
-        assert np.abs(np.asarray(o.r[k] - np.array(expected["r"]), dtype=float)).max() < 1e-38
+            assert relative(o[name][k], value) < 1e-20, (name, t)
+        assert np.abs(np.asarray(o.r[k] - np.array(expected["r"]), dtype=float)).max() < 1e-30
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -181,13 +181,13 @@ def test_velocity_is_the_gradient(precise):
 
 
 def test_smallest_eigenvalue(double, precise):
-    """1e-36 beside 2; the double flow against 40 digits, an early one against NumPy."""
+    """1e-36 beside 2; the double flow against 30 digits, an early one against NumPy."""
     here, there = flowkit.observables(double, TIMES), flowkit.observables(precise, TIMES)
     small, exact = here.hessian_min, np.asarray(there.hessian_min, dtype=float)
     assert small == pytest.approx(exact, rel=1e-6)
     assert (np.abs(small - exact) <= 10 * here.error("hessian_min") + 1e-12 * np.abs(exact)).all()
     assert 0 < small[-1] < 1e-35
-    early = np.linalg.eigvalsh(teacher(6).hessian(double(1.0)))
+    early = np.linalg.eigvalsh(teacher(4).hessian(double(1.0)))
     assert small[1] == pytest.approx(early[0], rel=1e-9)
     assert here.hessian_max[1] == pytest.approx(early[-1], rel=1e-9)
 
@@ -273,7 +273,7 @@ def test_shows_itself(double):
         (lambda f: flowkit.observables(f, "soon"), "t"),
         (lambda f: flowkit.observables(f)["thetas"], "name"),
         (lambda f: flowkit.observables_at(f.problem, [[1.0]]), "W"),
-        (lambda f: flowkit.observables_at(f.problem, [[np.nan] * 6]), "W"),
+        (lambda f: flowkit.observables_at(f.problem, [[np.nan] * 4]), "W"),
         (lambda f: flowkit.observables_at(None, [[1.0]]), "problem"),
         (lambda f: flowkit.phases(None), "flow"),
         (lambda f: flowkit.phases(f, angle=0), "angle"),
