@@ -17,6 +17,7 @@ MODULES = (
     "slow_manifold",
     "long_time",
     "toy_series",
+    "descent",
     "arc_cosine",
     "erf_kernel",
     "moments",
