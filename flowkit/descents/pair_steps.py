@@ -1,0 +1,156 @@
+"""Iterations w ← w + η ẇ, r ← r + η ṙ in the frame, compiled.
+
+The residual r is a state beside the students, as in `flowkit.flows.coordinates`, and nothing of
+order one cancels in ṙ, ẇ.  States are unevaluated sums of two doubles: each iteration rounds at
+1e-32 of a weight and 1e-16 of its change, so 10⁸ of them leave no trace.
+
+References
+----------
+T. J. Dekker, Numer. Math. 18, 1971; D. E. Knuth, The Art of Computer Programming 2, §4.2.2 (sums
+with their rounding errors).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from flowkit.flows.collocation import AHEAD, BEHIND
+from flowkit.flows.compiled import compiled
+from flowkit.flows.coordinates import System, Work, velocity
+from flowkit.flows.kernel import polar, pull
+
+Array = np.ndarray
+
+RUNNING, ZERO, DIVERGED, TURNED = 0, 1, 2, 3
+MODULUS = 2147483647  # of S. K. Park & K. W. Miller's generator, Comm. ACM 31, 1988
+
+
+class Rest(NamedTuple):
+    """What a state holds beside `Work`: low parts of r (D,) and w (N, D), and two integers.
+
+    `counter` (2,) is the number of iterations done and the state of the random numbers.
+    """
+
+    r: Array
+    w: Array
+    counter: Array
+
+
+@compiled
+def _add(high: Array, low: Array, change: Array, factor: float) -> None:
+    """high + low += factor · change, high being the rounded sum."""
+    for p in range(len(high)):
+        y = factor * change[p] + low[p]
+        total = high[p] + y
+        part = total - high[p]
+        low[p] = (high[p] - (total - part)) + (y - part)
+        high[p] = total
+
+
+@compiled
+def _turn(system: System, work: Work, rest: Rest) -> None:
+    """Students that have turned round change sides; r sums those that face the teacher."""
+    for i in range(len(system.sizes)):
+        side = work.flip[i]
+        if _turned(side, work.units[i, 0]):
+            _add(work.r, rest.r, work.w[i], -side * system.sizes[i])
+            _add(work.r, rest.r, rest.w[i], -side * system.sizes[i])
+            system.facing[i] = -side
+            work.flip[i] = -side
+
+
+@compiled
+def _turned(side: float, along: float) -> bool:
+    """Whether a student on this side, its unit vector times that side being `along` v̄, left it."""
+    return side * along < BEHIND if side > 0 else side * along > AHEAD
+
+
+@compiled
+def look(system: System, work: Work, rest: Rest, bound: float) -> int:
+    """Directions and sides; a student at zero (no gradient there), or norms past `bound`."""
+    single = len(system.teachers) == 1
+    polar(work.w, work.flip, work.norms, work.units, work.offsets)
+    code = _judge(work.flip, work.norms, work.units, system.sizes, work.weights, single, bound)
+    if code == TURNED:
+        _turn(system, work, rest)
+        polar(work.w, work.flip, work.norms, work.units, work.offsets)
+        code = RUNNING
+    return code
+
+
+@compiled
+def _judge(
+    flip: Array,
+    norms: Array,
+    units: Array,
+    sizes: Array,
+    weights: Array,
+    single: bool,
+    bound: float,
+) -> int:
+    """What has become of the students; fills their weights."""
+    total, turned = 0.0, False
+    for i in range(len(sizes)):
+        if norms[i] == 0:
+            return ZERO
+        weights[i] = sizes[i] * norms[i]
+        total += norms[i]
+        turned = turned or (single and _turned(flip[i], units[i, 0]))
+    if not total < bound:  # (or not a number)
+        return DIVERGED
+    return TURNED if turned else RUNNING
+
+
+@compiled
+def slopes(system: System, work: Work) -> None:
+    """ṙ and ẇ of a state whose directions are known."""
+    pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
+    velocity(system, work)
+
+
+@compiled
+def _blur(values: Array, relative: float, absolute: float, counter: Array) -> None:
+    """Random errors of at most `relative` of each value, and `absolute`."""
+    for p in range(len(values)):
+        counter[1] = 16807 * counter[1] % MODULUS
+        random = 2.0 * counter[1] / MODULUS - 1
+        values[p] += random * (relative * abs(values[p]) + absolute)
+
+
+@compiled
+def iterate(
+    system: System,
+    work: Work,
+    rest: Rest,
+    step_size: float,
+    target: int,
+    bound: float,
+    relative: float,
+    absolute: float,
+) -> int:
+    """Iterations until `target` of them are done, or something stops them.
+
+    Parameters
+    ----------
+    bound : float
+        Sum of all norms at which the descent has diverged.
+    relative, absolute : float
+        Random errors added to the pulls and slopes; zero for none.
+    """
+    code = look(system, work, rest, bound)
+    while code == RUNNING and rest.counter[0] < target:
+        pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
+        if relative > 0:
+            _blur(work.g.reshape(work.g.size), relative, absolute, rest.counter)
+        velocity(system, work)
+        if relative > 0:
+            _blur(work.r_dot, relative, 0.0, rest.counter)
+            _blur(work.w_dot.reshape(work.w_dot.size), relative, 0.0, rest.counter)
+        _add(work.r, rest.r, work.r_dot, step_size)
+        size = work.w.size
+        _add(work.w.reshape(size), rest.w.reshape(size), work.w_dot.reshape(size), step_size)
+        rest.counter[0] += 1
+        code = look(system, work, rest, bound)
+    return code
