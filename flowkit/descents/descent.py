@@ -35,7 +35,7 @@ class Descent:
     loss : (m,) array
         L; accurate relatively, see `loss_error`.
     gradient_norm : (m,) array
-        ‖∇L‖; nan where a neuron is zero.
+        ‖∇L‖; nan where a neuron is zero, or the descent has diverged.
     status : str
         "finished", or the cause of an early stop: "diverged", "zero neuron" (there is no gradient),
         "interrupted", "time limit", "failed"; "unfinished" in a checkpoint.  A run that ends in a

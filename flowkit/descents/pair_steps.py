@@ -68,7 +68,7 @@ def _turned(side: float, along: float) -> bool:
 
 
 @compiled
-def look(system: System, work: Work, rest: Rest, bound: float) -> int:
+def _look(system: System, work: Work, rest: Rest, bound: float) -> int:
     """Directions and sides; a student at zero (no gradient there), or norms past `bound`."""
     single = len(system.teachers) == 1
     polar(work.w, work.flip, work.norms, work.units, work.offsets)
@@ -91,23 +91,17 @@ def _judge(
     bound: float,
 ) -> int:
     """What has become of the students; fills their weights."""
-    total, turned = 0.0, False
+    total, turned, zero = 0.0, False, False
     for i in range(len(sizes)):
-        if norms[i] == 0:
-            return ZERO
+        zero = zero or norms[i] == 0
         weights[i] = sizes[i] * norms[i]
         total += norms[i]
         turned = turned or (single and _turned(flip[i], units[i, 0]))
+    if zero:
+        return ZERO
     if not total < bound:  # (or not a number)
         return DIVERGED
     return TURNED if turned else RUNNING
-
-
-@compiled
-def slopes(system: System, work: Work) -> None:
-    """ṙ and ẇ of a state whose directions are known."""
-    pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
-    velocity(system, work)
 
 
 @compiled
@@ -132,6 +126,8 @@ def iterate(
 ) -> int:
     """Iterations until `target` of them are done, or something stops them.
 
+    `work` is left with ṙ, ẇ and directions at the end; with directions only where it was stopped.
+
     Parameters
     ----------
     bound : float
@@ -139,18 +135,21 @@ def iterate(
     relative, absolute : float
         Random errors added to the pulls and slopes; zero for none.
     """
-    code = look(system, work, rest, bound)
-    while code == RUNNING and rest.counter[0] < target:
+    size = work.w.size
+    while True:
+        code = _look(system, work, rest, bound)
+        if code != RUNNING:
+            return code
+        done = rest.counter[0] >= target
         pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
-        if relative > 0:
-            _blur(work.g.reshape(work.g.size), relative, absolute, rest.counter)
+        if relative > 0 and not done:
+            _blur(work.g.reshape(size), relative, absolute, rest.counter)
         velocity(system, work)
+        if done:
+            return RUNNING
         if relative > 0:
             _blur(work.r_dot, relative, 0.0, rest.counter)
-            _blur(work.w_dot.reshape(work.w_dot.size), relative, 0.0, rest.counter)
+            _blur(work.w_dot.reshape(size), relative, 0.0, rest.counter)
         _add(work.r, rest.r, work.r_dot, step_size)
-        size = work.w.size
         _add(work.w.reshape(size), rest.w.reshape(size), work.w_dot.reshape(size), step_size)
         rest.counter[0] += 1
-        code = look(system, work, rest, bound)
-    return code

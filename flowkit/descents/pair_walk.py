@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
 
-from flowkit.descents.pair_steps import Rest, iterate, look, slopes
-from flowkit.descents.walk import DIVERGED, GROWTH, ROUNDING, ULP, ZERO, Row, Walk, sensitivity
+from flowkit.descents.pair_steps import Rest, iterate
+from flowkit.descents.walk import (
+    DIVERGED,
+    GROWTH,
+    ROUNDING,
+    RUNNING,
+    ULP,
+    ZERO,
+    Row,
+    Walk,
+    sensitivity,
+)
 from flowkit.flows.collocation import gradient_norm
 from flowkit.flows.compiled import announced
 from flowkit.flows.coordinates import System, initial_system, loss, workspace
@@ -56,7 +67,8 @@ class PairWalk(Walk):
         if not self._accurate:
             absolute = self._roughness * float(np.linalg.norm(self.system.teachers))
         state = (self.system, self.work, self.rest, self.step_size, target, self.bound)
-        with announced():
+        loaded = getattr(iterate, "signatures", True)  # (plain Python has none)
+        with nullcontext() if loaded else announced():
             code = int(iterate(*state, self._roughness, absolute))
         if code == ZERO:
             group = self.setting.groups[int(np.argmin(self.work.norms[: len(self.work.w)]))]
@@ -74,11 +86,10 @@ class PairWalk(Walk):
 
     def row(self) -> Row:
         system, work, unit = self.system, self.work, self.setting.unit
-        code = look(system, work, self.rest, self.bound)
-        slopes(system, work)
+        code = self.advance(self.iteration)
         arrays = {"r": work.r.copy(), "frame_w": work.w.copy(), "facing": system.facing.copy()}
-        gradient = float(gradient_norm(system, work)) * unit if code != ZERO else np.nan
-        value = float(loss(system, work)) * unit**2
+        gradient = float(gradient_norm(system, work)) * unit if code == RUNNING else np.nan
+        value = max(float(loss(system, work)), 0.0) * unit**2  # (of rounding alone, it may be less)
         row = Row(self.iteration, value, gradient, arrays)
         return row if self._accurate else row._replace(loss=self._exact(row))
 
