@@ -49,7 +49,7 @@ def same(x, y):
 
 
 def compare(name, most):
-    """Largest relative error against a reference, and largest ratio to the estimated one."""
+    """Relative errors against a reference, and the estimated ones."""
     case = CASES[name]
     w0 = np.array(case["w0"])
     activation = LeakyReLU(case["alpha"]) if case["alpha"] else "relu"
@@ -57,23 +57,29 @@ def compare(name, most):
     at = [k for k in case["iteration"] if k <= most]
     result = descend(problem, w0, case["step_size"], at[-1], iterations=at)
     truth = np.array([float(x) for x in case["loss"][: len(at)]])
-    errors = np.abs(result.loss / truth - 1)
-    return errors.max(), (errors / result.loss_error).max()
+    return np.abs(result.loss / truth - 1), result.loss_error
 
 
 @pytest.mark.parametrize("name", ["small", "toy 1", "leaky", "large", "one neuron"])
 def test_textbook_formulas_in_34_digits(name):
-    error, ratio = compare(name, 10**5)
-    assert error < 1e-12
-    assert ratio < 1
+    errors, estimated = compare(name, 10**5)
+    assert errors.max() < 1e-12
+    assert (errors < estimated).all()
+
+
+def test_a_chaotic_descent_knows_its_error():
+    """A neuron jumps over zero: 40, 60 and 90 digits differ by 2e-5; the estimate says so."""
+    assert compare("one dies", 1000)[0].max() < 1e-12
+    errors, estimated = compare("one dies", 10**5)
+    assert 1e-9 < errors.max() < estimated.max() < 1e-2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "toy 1"])
 def test_textbook_formulas_in_34_digits_to_the_end(name):
-    error, ratio = compare(name, 10**7)
-    assert error < 1e-12
-    assert ratio < 1
+    errors, estimated = compare(name, 10**7)
+    assert errors.max() < 1e-12
+    assert (errors < estimated).all()
 
 
 @pytest.mark.parametrize(
@@ -216,12 +222,13 @@ def test_equal_students_stay_equal(seed):
     assert result.stats["groups"] == 3
 
 
-def test_a_million_dimensions():
+@pytest.mark.parametrize("d", [10**5, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_many_dimensions(d):
     small = gaussian(2, 4, 0.01)
-    large = np.zeros((2, 10**6))
+    large = np.zeros((2, d))
     large[:, :4] = small
     one = run([1.0, 0, 0, 0], small, steps=200, iterations=[0, 200])
-    other = run(np.eye(1, 10**6)[0], large, steps=200, iterations=[0, 200])
+    other = run(np.eye(1, d)[0], large, steps=200, iterations=[0, 200])
     assert agree(other.loss, one.loss)
 
 

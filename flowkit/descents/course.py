@@ -55,13 +55,12 @@ class Course:
         for target in [k for k in self.grid if k > self._stored]:
             while self.walk.iteration < target:
                 began = time.monotonic()
-                goal = min(target, self.walk.iteration + count)
-                whole = goal == self.walk.iteration + count
-                code = self.walk.advance(goal)
+                goal = self.walk.iteration + count
+                code = self.walk.advance(min(goal, target))
                 if code != RUNNING:
                     return STATUS[code], f"{self.walk.message}, at {self._where}"
                 spent = time.monotonic() - began
-                if whole and spent < PIECE / 2:
+                if goal <= target and spent < PIECE / 2:
                     count *= 2
                 elif spent > PIECE:
                     count = max(1, count // 2)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from flowkit.flows.collocation import AHEAD, BEHIND
-from flowkit.flows.compiled import compiled
+from flowkit.flows.compiled import COMPILED, compiled, vectorised
 from flowkit.flows.coordinates import System, Work, velocity
-from flowkit.flows.kernel import polar, pull
+from flowkit.flows.kernel import MANY, angle_and_defect, polar, pull
 
 Array = np.ndarray
 
@@ -68,19 +68,6 @@ def _turned(side: float, along: float) -> bool:
 
 
 @compiled
-def _look(system: System, work: Work, rest: Rest, bound: float) -> int:
-    """Directions and sides; a student at zero (no gradient there), or norms past `bound`."""
-    single = len(system.teachers) == 1
-    polar(work.w, work.flip, work.norms, work.units, work.offsets)
-    code = _judge(work.flip, work.norms, work.units, system.sizes, work.weights, single, bound)
-    if code == TURNED:
-        _turn(system, work, rest)
-        polar(work.w, work.flip, work.norms, work.units, work.offsets)
-        code = RUNNING
-    return code
-
-
-@compiled
 def _judge(
     flip: Array,
     norms: Array,
@@ -102,6 +89,42 @@ def _judge(
     if not total < bound:  # (or not a number)
         return DIVERGED
     return TURNED if turned else RUNNING
+
+
+@vectorised
+def _pull_once(units: Array, offsets: Array, weights: Array, g: Array, scratch: Array) -> None:
+    """`kernel.pull` of few neurons, looking at each pair once.
+
+    Rows of `scratch`: sin²(θ/2), θ/2π and (sin θ − θ)/2π of all pairs.
+    """
+    count, dim = g.shape
+    z, angle, defect = scratch[0], scratch[1], scratch[2]
+    largest = 0.0
+    m = 0
+    for i in range(count):
+        for j in range(i + 1, len(offsets)):
+            square = 0.0
+            for p in range(dim):
+                gap = offsets[i, p] - offsets[j, p]
+                square += gap * gap
+            z[m] = min(0.25 * square, 1.0)
+            largest = max(largest, z[m])
+            m += 1
+    angle_and_defect(z, largest, angle, defect)
+    g[:] = 0.0
+    m = 0
+    for i in range(count):
+        own = 0.0
+        for j in range(i + 1, len(offsets)):
+            own += weights[j] * defect[m]
+            for p in range(dim):
+                gap = angle[m] * (offsets[i, p] - offsets[j, p])
+                g[i, p] += weights[j] * gap
+                if j < count:
+                    g[j, p] += weights[i] * (defect[m] * units[j, p] - gap)
+            m += 1
+        for p in range(dim):
+            g[i, p] += own * units[i, p]
 
 
 @compiled
@@ -135,21 +158,36 @@ def iterate(
     relative, absolute : float
         Random errors added to the pulls and slopes; zero for none.
     """
-    size = work.w.size
+    # Taken out of their tuples once: each time costs as much as a sum over a few pairs.
+    flip, norms, weights = work.flip, work.norms, work.weights
+    w, units, offsets = work.w, work.units, work.offsets
+    sizes, counter, single = system.sizes, rest.counter, len(system.teachers) == 1
+    flat, low, change = w.reshape(w.size), rest.w.reshape(w.size), work.w_dot.reshape(w.size)
+    r, r_low, r_dot, g, stiffness = work.r, rest.r, work.r_dot, work.g, work.stiffness
+    count, total = len(sizes), len(offsets)
+    few = total < MANY and COMPILED
+    scratch = np.empty((3, count * (2 * total - count - 1) // 2))
     while True:
-        code = _look(system, work, rest, bound)
-        if code != RUNNING:
+        polar(w, flip, norms, units, offsets)
+        code = _judge(flip, norms, units, sizes, weights, single, bound)
+        if code == TURNED:
+            _turn(system, work, rest)
+            polar(w, flip, norms, units, offsets)
+        elif code != RUNNING:
             return code
-        done = rest.counter[0] >= target
-        pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
+        done = counter[0] >= target
+        if few:
+            _pull_once(units, offsets, weights, g, scratch)
+        else:
+            pull(units, offsets, weights, g, stiffness)
         if relative > 0 and not done:
-            _blur(work.g.reshape(size), relative, absolute, rest.counter)
+            _blur(g.reshape(g.size), relative, absolute, counter)
         velocity(system, work)
         if done:
             return RUNNING
         if relative > 0:
-            _blur(work.r_dot, relative, 0.0, rest.counter)
-            _blur(work.w_dot.reshape(size), relative, 0.0, rest.counter)
-        _add(work.r, rest.r, work.r_dot, step_size)
-        _add(work.w.reshape(size), rest.w.reshape(size), work.w_dot.reshape(size), step_size)
-        rest.counter[0] += 1
+            _blur(r_dot, relative, 0.0, counter)
+            _blur(change, relative, 0.0, counter)
+        _add(r, r_low, r_dot, step_size)
+        _add(flat, low, change, step_size)
+        counter[0] += 1

@@ -11,6 +11,10 @@ after each case.  It shares no code with flowkit.
 for the ReLU; a leaky one of slope alpha has L = alpha |r|^2 / 2 + (1 - alpha)^2 L_ReLU.  Angles are
 acos of the cosine.  With 34 digits and losses of 1e-16 the sums of order one leave 17 of them;
 ``digits`` in the file says what is left of the smallest loss, less 2 for 10^7 roundings.
+
+Not so in "one dies": from iteration 1170 on that neuron jumps to and fro over zero, and its
+directions across grow from below any rounding.  With 40, 60 and 90 digits the losses at 2069 differ
+by 2e-5 from each other and from this file: beyond 1000 it is one sample of many.
 """
 
 from __future__ import annotations
