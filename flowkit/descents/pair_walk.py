@@ -28,8 +28,6 @@ from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
-SEED = 1
-
 
 class PairWalk(Walk):
     """State: r and w in the frame, each in two parts, and who faces the teacher."""
@@ -45,7 +43,7 @@ class PairWalk(Walk):
         self.system = system._replace(facing=system.facing.copy())
         self.work = workspace(self.system)
         self.work.r[:], self.work.w[:] = setting.r, setting.w
-        self.rest = Rest(np.zeros_like(setting.r), np.zeros_like(setting.w), np.array([0, SEED]))
+        self.rest = Rest(np.zeros_like(setting.r), np.zeros_like(setting.w), np.array([0, 1]))
         norms = np.linalg.norm(setting.w, axis=1).sum()
         self.bound = GROWTH * float(norms + np.linalg.norm(setting.frame.teachers))
 
@@ -107,9 +105,10 @@ class PairWalk(Walk):
         groups = list(range(len(self.setting.groups)))
         return system, row.arrays["r"], row.arrays["frame_w"], groups
 
-    def rough(self) -> PairWalk:
+    def rough(self, seed: int) -> PairWalk:
         other = PairWalk(self.setting, self.step_size, ROUNDING)
-        random = np.random.default_rng(SEED)
+        other.rest.counter[1] = seed
+        random = np.random.default_rng(seed)
         other.work.w[:] *= 1 + ULP * random.uniform(-1, 1, other.work.w.shape)
         return other
 

@@ -92,8 +92,10 @@ class PlainWalk(Walk):
     def students(self, row: Row) -> Array:
         return row.arrays["w"]
 
-    def rough(self) -> PlainWalk:
-        return PlainWalk(self.problem, self.w0, self.step_size, ROUNDING)
+    def rough(self, seed: int) -> PlainWalk:
+        other = PlainWalk(self.problem, self.w0, self.step_size, ROUNDING)
+        other._random = np.random.default_rng(seed)
+        return other
 
     def rounding(self, row: Row) -> float:
         return sensitivity(self.problem, row.arrays["w"], row.loss)

@@ -61,7 +61,7 @@ class Walk(ABC):
         """Students of a row, shape of `w0`."""
 
     @abstractmethod
-    def rough(self) -> Walk:
+    def rough(self, seed: int) -> Walk:
         """The same from the start, with simulated rounding errors."""
 
     @abstractmethod

@@ -91,13 +91,13 @@ def toy(steps: int) -> None:
 
 
 def ends(problem: flowkit.TeacherStudent, w0: np.ndarray, eta: float, steps: int) -> str:
-    """What a long run does in the end: converges, diverges, or in how many steps it comes back."""
+    """What a long run does in the end: converges (with how many students), diverges, cycles."""
     last = range(steps - 64, steps + 1)
     run = flowkit.descend(problem, w0, eta, steps, iterations=[0, steps // 2, *last])
     if run.status != "finished":
         return run.status
     if run.loss[-1] < 0.25 * run.loss[1] or run.loss[-1] < 1e-25:
-        return "converges"
+        return f"converges with {(np.linalg.norm(run.w[-1], axis=1) > 1e-4).sum()}"
     tail, final = run.w[2:], run.w[-1]
     gaps = np.abs(tail[::-1] - final).max(axis=(1, 2))
     periods = np.flatnonzero(gaps[1:] < 1e-9) + 1
@@ -106,17 +106,17 @@ def ends(problem: flowkit.TeacherStudent, w0: np.ndarray, eta: float, steps: int
 
 
 def threshold(steps: int) -> None:
-    """The largest η that converges from near a minimum, by bisection; what happens beyond."""
+    """The largest η with which all students converge, by bisection; what happens beyond."""
     for n in (1, 2, 3, 4, 8):
         problem = flowkit.TeacherStudent(teacher(3))
         near = teacher(3) / n + start(n, 3, 0.02 / n)
         low, high = 0.5 * 4 / n, 1.5 * 4 / n
         while high - low > 1e-4 * high:
             middle = 0.5 * (low + high)
-            good = ends(problem, near, middle, steps) == "converges"
+            good = ends(problem, near, middle, steps) == f"converges with {n}"
             low, high = (middle, high) if good else (low, middle)
         print(f"\nn = {n}: 4/n = {4 / n:.4f}, found {low:.4f}", flush=True)
-        for factor in (1.01, 1.05, 1.1, 1.2, 1.4, 1.7, 2.0):
+        for factor in (1.01, 1.1, 1.2, 1.3, 1.5, 2.0):
             eta = factor * 4 / n
             small = ends(problem, start(n, 3, 0.01), eta, steps)
             print(
