@@ -29,9 +29,11 @@ _HOME = {
     "derive": "symbolic.library",
     "derivations": "symbolic.library",
     "integrate": "flowkit.integration",
+    "descend": "flowkit.descents.run",
     "resume": "flowkit.integration",
     "load": "flowkit.integration",
     "Flow": "flowkit.flows.flow",
+    "Descent": "flowkit.descents.descent",
     "PreciseFlow": "flowkit.multiprecision.flow",
     "Event": "flowkit.flows.event",
     "extrapolate": "flowkit.rates",
@@ -54,6 +56,8 @@ __all__ = [*_HOME, "__version__"]
 if TYPE_CHECKING:
     from flowkit.asymptotics.profile import self_similar_profile as self_similar_profile
     from flowkit.asymptotics.result import Asymptotics as Asymptotics
+    from flowkit.descents.descent import Descent as Descent
+    from flowkit.descents.run import descend as descend
     from flowkit.flows.event import Event as Event
     from flowkit.flows.flow import Flow as Flow
     from flowkit.integration import integrate as integrate

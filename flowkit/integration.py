@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowkit.flows.costs import MAX_STEPS
 
 if TYPE_CHECKING:
+    from flowkit.descents.descent import Descent
     from flowkit.flows.flow import Flow
     from flowkit.multiprecision.flow import PreciseFlow
 
@@ -125,8 +126,8 @@ def integrate(
     return precise.integrate(problem, w0, t_max, precision=precision, certify=certify, **common)
 
 
-def load(file: Any) -> Flow | PreciseFlow:
-    """Read a run that was saved; it can be evaluated at any t as before.
+def load(file: Any) -> Flow | PreciseFlow | Descent:
+    """Read a run that was saved; a flow can be evaluated at any t as before.
 
     Raises
     ------
@@ -138,46 +139,69 @@ def load(file: Any) -> Flow | PreciseFlow:
     path = Path(file)
     if storage.recognises(path):
         return storage.read(path)
-    from flowkit.flows.flow import load
+    from flowkit.flows.storage import load
 
-    return load(file)
+    arrays, meta = load(path)
+    if meta["kind"] == "descent":
+        from flowkit.descents import descent
+
+        return descent.unpacked(arrays, meta)
+    from flowkit.flows import flow
+
+    return flow.unpacked(arrays, meta)
 
 
 def resume(
     file: Any,
     t_max: Any = None,
     *,
+    steps: Any = None,
     max_steps: int = MAX_STEPS,
     max_seconds: float = inf,
     checkpoint: Any = None,
     progress: bool | None = None,
-) -> Flow | PreciseFlow:
-    """Go on with a saved run (a checkpoint, or an interrupted one) to t_max.
+) -> Flow | PreciseFlow | Descent:
+    """Go on with a saved run (a checkpoint, or an interrupted one) to t_max, or to `steps`.
 
     Parameters
     ----------
     file : path
-        Written by ``integrate(..., checkpoint=file)`` or ``flow.save``.
+        Written by ``integrate(..., checkpoint=file)``, ``descend(..., checkpoint=file)`` or
+        ``save``.
     t_max : float, optional
-        A new end; by default the one that the run was meant to reach.
+        A new end of a flow; by default the one that the run was meant to reach.
+    steps : int, optional
+        The same of a descent: iterations in all.  The result is, bit for bit, that of a run that
+        never stopped.
     max_steps, max_seconds, checkpoint, progress
-        As for `integrate`; steps are counted from the beginning of the run.
+        As for `integrate` (`max_steps`: flows only); steps are counted from the beginning of the
+        run.
 
     Raises
     ------
     ValueError
-        No such file, not a flowkit run, altered, or t_max before its end.
+        No such file, not a flowkit run, altered, or an end that has already been passed.
     """
     from flowkit.flows.flow import Flow
+    from flowkit.multiprecision.flow import PreciseFlow
 
     saved = load(file)
+    flow = isinstance(saved, Flow | PreciseFlow)
+    if flow and steps is not None:
+        raise ValueError("steps: only of a descent; a flow goes on to t_max")
+    if not flow and t_max is not None:
+        raise ValueError("t_max: only of a flow; a descent goes on to `steps`")
     if isinstance(saved, Flow):
         from flowkit.flows.run import go_on
 
         return go_on(saved, t_max, max_steps, max_seconds, checkpoint, progress)
-    from flowkit.flows.costs import checked_count, checked_seconds
-    from flowkit.multiprecision.certify import Limits
-    from flowkit.multiprecision.run import go_on as precisely
+    if isinstance(saved, PreciseFlow):
+        from flowkit.flows.costs import checked_count, checked_seconds
+        from flowkit.multiprecision.certify import Limits
+        from flowkit.multiprecision.run import go_on as precisely
 
-    limits = Limits(checked_count(max_steps), checked_seconds(max_seconds))
-    return precisely(saved, t_max, limits, checkpoint, progress)
+        limits = Limits(checked_count(max_steps), checked_seconds(max_seconds))
+        return precisely(saved, t_max, limits, checkpoint, progress)
+    from flowkit.descents.run import go_on as descend_on
+
+    return descend_on(saved, steps, max_seconds, checkpoint, progress)

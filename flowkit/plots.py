@@ -68,6 +68,19 @@ def plot_flow(flow: Any, ax: Any = None) -> Any:
     return ax
 
 
+def plot_descent(descent: Any, ax: Any = None) -> Any:
+    """Loss of a descent against iterations on logarithmic axes."""
+    with style() as plt:
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 4))
+        seen = (descent.iteration > 0) & (descent.loss > 0) & np.isfinite(descent.loss)
+        label = f"η = {descent.step_size:g}"
+        ax.loglog(descent.iteration[seen], descent.loss[seen], label=label)
+        ax.set(xlabel="iteration", ylabel="L", title=descent.status)
+        ax.legend()
+    return ax
+
+
 def plot_precise(flow: Any, ax: Any = None) -> Any:
     """Loss of a flow in many digits against t, and on the right the digits that are certain."""
     import mpmath

@@ -31,10 +31,13 @@ except ImportError:
 
 
 def _discard_stale() -> None:
-    """Remove cached code older than a source here: Numba looks at a function's own file only."""
+    """Remove cached code older than a source here: Numba looks at a function's own file only.
+
+    Code elsewhere in the package calls what is compiled here, and goes with it.
+    """
     folder = Path(__file__).parent
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
-    for index in folder.glob("__pycache__/*.nb[ic]"):
+    for index in folder.parent.glob("*/__pycache__/*.nb[ic]"):
         with suppress(OSError):  # another process may be at it
             if index.stat().st_mtime < newest:
                 index.unlink(missing_ok=True)

@@ -363,15 +363,9 @@ class Flow:
         return f"<table>{cells}</table>"
 
 
-def load(file: Any) -> Flow:
-    """Read a run written by `Flow.save`; it can be evaluated at any t as before.
-
-    Raises
-    ------
-    ValueError
-        No such file, not a flowkit run, truncated or altered.
-    """
-    setting, path, arrays = storage.read(FilePath(file))
+def unpacked(arrays: dict[str, Array], meta: dict[str, Any]) -> Flow:
+    """The flow in a file that was read."""
+    setting, path = storage.unpacked(arrays, meta)
     if "errors" not in arrays:
         return Flow(setting, path)
     return Flow(setting, path, arrays["t"], (arrays["error_times"], arrays["errors"]))

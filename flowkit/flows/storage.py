@@ -29,17 +29,21 @@ def write(file: FilePath, setting: Setting, path: Path, known: dict[str, Array])
     arrays |= path_arrays | known | {"w0": setting.w0, "teacher": setting.problem.teacher}
     meta |= {"kind": setting.kind, "setting": plain}
     meta |= {name: getattr(setting, name) for name in PLAIN_SETTING}
+    write_arrays(file, arrays, meta)
+
+
+def write_arrays(file: FilePath, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+    """Arrays and plain data that `load` reads, complete or not at all."""
     with replacing(file) as temporary:
         _write(temporary, arrays, json.dumps(meta))
 
 
-def read(file: FilePath) -> tuple[Setting, Path, dict[str, Array]]:
-    """What `write` wrote."""
-    arrays, meta = load(file)
+def unpacked(arrays: dict[str, Array], meta: dict[str, Any]) -> tuple[Setting, Path]:
+    """What `write` wrote and `load` read."""
     kind = next(kind for kind in SETTINGS.values() if kind.kind == meta["kind"])
     known = {name: meta[name] for name in PLAIN_SETTING} | {"w0": arrays["w0"]}
     setting = kind.unpack(arrays, meta["setting"], known)
-    return setting, _unpack(setting, arrays, meta), arrays
+    return setting, _unpack(setting, arrays, meta)
 
 
 def load(file: FilePath) -> tuple[dict[str, Array], dict[str, Any]]:

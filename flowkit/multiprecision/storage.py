@@ -21,11 +21,7 @@ from flowkit.multiprecision.agreement import Agreement, Certificate
 from flowkit.multiprecision.march import Piece, Run, Settings
 from flowkit.multiprecision.prepare import prepared
 from flowkit.multiprecision.tableau import tableau
-from flowkit.problems.phase_retrieval import PhaseRetrieval
-from flowkit.problems.symbolic_loss import SymbolicLoss
-from flowkit.problems.teacher_student import TeacherStudent
-from flowkit.problems.vector_field import VectorField
-from symbolic.stored_activations import packed, unpacked
+from flowkit.problems import stored
 
 if TYPE_CHECKING:
     from flowkit.multiprecision.flow import PreciseFlow
@@ -47,7 +43,7 @@ def write(file: Path, flow: PreciseFlow) -> None:
     """A flow, complete or not at all."""
     run, known = flow.run, flow.certificate
     content = {
-        "problem": _pack_problem(flow.problem),
+        "problem": stored.packed(flow.problem),
         "w0": [[str(x) for x in row] for row in np.atleast_2d(flow.w0)],
         "vector": flow.w0.ndim == 1,
         "t_max": str(flow.t_max),
@@ -75,7 +71,7 @@ def read(file: Path) -> PreciseFlow:
     if head[len(FORMAT) :] != hashlib.sha256(body).hexdigest().encode():
         raise ValueError(f"file: {str(file)!r} is truncated or altered")
     content = json.loads(gzip.decompress(body))
-    problem = _unpack_problem(content["problem"])
+    problem = stored.unpacked(content["problem"])
     rows = [[Fraction(x) for x in row] for row in content["w0"]]
     w0 = np.array(rows[0] if content["vector"] else rows, dtype=object)
     times = content["t_eval"]
@@ -138,46 +134,3 @@ def _unpack_piece(packed: dict[str, Any], stages: int) -> Piece:
     x, h, end = (_unpack_number(packed[name]) for name in ("x", "h", "end"))
     values = arb_mat([[_unpack_number(x) for x in row] for row in packed["values"]])
     return Piece(x, h, end, values, tableau(stages, packed["bits"]), packed["bits"])
-
-
-def _pack_problem(problem: Any) -> dict[str, Any]:
-    if isinstance(problem, TeacherStudent):
-        rows = [[str(x) for x in row] for row in problem.exact_teacher]
-        return {
-            "kind": "relu" if problem.homogeneous else "kernel",
-            "teacher": rows,
-            "activation": packed(problem.activation),
-        }
-    if isinstance(problem, PhaseRetrieval):
-        samples = problem.samples
-        return {
-            "kind": "quadratic",
-            "teacher": [str(x) for x in problem.exact_teacher[0]],
-            "output_scale": problem.output_scale,
-            "samples": None if samples is None else samples.tolist(),
-        }
-    from symbolic.tree import tree
-
-    source = problem.expressions()
-    names = [str(x) for x in problem.variables]
-    if isinstance(problem, SymbolicLoss):
-        return {"kind": "loss", "expression": tree(source.loss), "variables": names}
-    parts = [tree(x) for x in source.field]
-    return {"kind": "field", "expressions": parts, "variables": names, "t": str(source.time)}
-
-
-def _unpack_problem(saved: dict[str, Any]) -> Any:
-    kind = saved["kind"]
-    if kind in ("relu", "kernel"):
-        rows = [[Fraction(x) for x in row] for row in saved["teacher"]]
-        return TeacherStudent(rows, activation=unpacked(saved["activation"]))
-    if kind == "quadratic":
-        teacher = [Fraction(x) for x in saved["teacher"]]
-        return PhaseRetrieval(teacher, saved["output_scale"], saved["samples"])
-    from symbolic.tree import expression, symbols
-
-    variables = symbols(saved["variables"])
-    if kind == "loss":
-        return SymbolicLoss(expression(saved["expression"]), variables)
-    parts = [expression(x) for x in saved["expressions"]]
-    return VectorField(parts, variables, symbols([saved["t"]])[0])
