@@ -254,6 +254,25 @@ def test_several_teachers_and_phase_retrieval():
     )
 
 
+def test_along_a_descent():
+    """By definition from its weights early, and on toy case 1 in closed form late."""
+    descent = flowkit.descend(teacher(4), start(3, 4, 0.1), 0.05, 100)
+    o = flowkit.observables(descent)
+    assert o.t == pytest.approx(0.05 * descent.iteration)
+    for k in (0, 5, len(descent.t) - 1):
+        for name, value in Defined(descent.w[k], np.eye(4)[0]).values().items():
+            found, expected = o[name][k], np.array(value, dtype=float)
+            assert found == pytest.approx(expected, rel=1e-9, abs=1e-13), name
+    late = flowkit.descend(flowkit.TeacherStudent([1.0, 0.0]), MIRROR, 0.01, 10**6)
+    found = flowkit.observables(late, [1e4])
+    assert 1e4 * found.theta[0] == pytest.approx(np.pi, rel=2e-3)
+    assert found.Z[0] == pytest.approx(np.tan(found.theta[0, 0]), rel=1e-12)
+    assert abs(found.H[0]) < 1e-12
+    assert (found.error("theta") < 1e-9 * found.theta).all()
+    with pytest.raises(ValueError, match=r"^t: "):
+        flowkit.observables(late, [0.333])
+
+
 def test_shows_itself(double):
     o = flowkit.observables(double, TIMES)
     assert "students at 6 times" in repr(o)

@@ -12,10 +12,17 @@ import flint
 import numpy as np
 from flint import arb
 
+from flowkit.descents.descent import Descent
 from flowkit.flows.flow import Flow, significant
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.observation import geometry, spectrum
-from flowkit.observation.states import States, of_flow, of_precise_flow, of_weights
+from flowkit.observation.states import (
+    States,
+    of_descent,
+    of_flow,
+    of_precise_flow,
+    of_weights,
+)
 from flowkit.problems.exact import to_float, to_mpf
 from flowkit.problems.problem import Problem
 from flowkit.problems.teacher_student import TeacherStudent
@@ -356,6 +363,8 @@ def observables(run: Any, t: Any = None) -> Observables:
         return _of_flow(run, t)
     if isinstance(run, PreciseFlow):
         return _of_precise_flow(run, t)
+    if isinstance(run, Descent):
+        return _of_descent(run, t)
     raise ValueError(f"run: expected a Flow, PreciseFlow or Descent, got {run!r}")
 
 
@@ -404,6 +413,23 @@ def _of_precise_flow(flow: PreciseFlow, t: Any) -> Observables:
         return states.nudged(10.0 ** -np.minimum(digits, 300.0), 0), SAFETY
 
     return Observables(flow.problem, states, nearby, flow._shown)
+
+
+def _of_descent(descent: Descent, t: Any) -> Observables:
+    at = np.arange(len(descent.t))
+    if t is not None:
+        times = np.ravel(np.asarray(t, dtype=float))
+        at = np.searchsorted(descent.t, times * (1 - 1e-12))
+        known = at < len(descent.t)
+        known[known] &= np.isclose(descent.t[at[known]], times[known], rtol=1e-12)
+        if not known.all():
+            raise ValueError(f"t: the descent has stored nothing at {times[~known][0]:.10g}")
+    states = of_descent(descent, at)
+
+    def nearby() -> tuple[States, float]:
+        return states.nudged(np.minimum(descent.loss_error[at], 1.0), 0), SAFETY
+
+    return Observables(descent.problem, states, nearby)
 
 
 def _whole(s: States) -> Array:

@@ -10,8 +10,11 @@ import flint
 import numpy as np
 from flint import arb, arb_mat
 
+from flowkit.descents.descent import Descent
+from flowkit.descents.pair_walk import PairWalk
 from flowkit.flows import coordinates, kernel
 from flowkit.flows.cluster_field import ClusterField
+from flowkit.flows.coordinates import System, Work
 from flowkit.flows.flow import Flow, Sample
 from flowkit.flows.frame import project
 from flowkit.flows.pair_field import PairField
@@ -128,10 +131,31 @@ def of_flow(flow: Flow, t: Array, path: Path | None = None) -> States:
         found = of_weights(flow.problem, sample.w)
         return replace(found, t=t, loss=sample.loss, gradient_norm=sample.gradient_norm)
     rows = [
-        _expanded(setting, piece, *_frame_state(piece, float(x), y))
+        _expanded(setting, piece.alive, *_frame_state(piece, float(x), y))
         for piece, steps in sample._parts
         for x, y in zip(steps.t, steps.y, strict=True)
     ]
+    return _in_frame(setting, rows, t, sample.loss, sample.gradient_norm)
+
+
+def of_descent(descent: Descent, at: Array) -> States:
+    """Stored states of a descent, by their places."""
+    t, loss, gradient = descent.t[at], descent.loss[at], descent.gradient_norm[at]
+    walk = descent.course.walk
+    if not isinstance(walk, PairWalk):
+        found = of_weights(descent.problem, descent.w[at])
+        return replace(found, t=t, loss=loss, gradient_norm=gradient)
+    rows = []
+    for place, (system, r, w, alive) in enumerate(descent._states()):
+        if place in at:
+            moving = _moving(system, coordinates.workspace(system), r, w)
+            rows.append(_expanded(walk.setting, alive, *moving))
+    return _in_frame(walk.setting, rows, t, loss, gradient)
+
+
+def _in_frame(
+    setting: PairSetting, rows: list[Any], t: Array, loss: Array, gradient_norm: Array
+) -> States:
     w, r, w_dot = (np.array(column) for column in zip(*rows, strict=True))
     return States(
         t=t,
@@ -141,8 +165,8 @@ def of_flow(flow: Flow, t: Array, path: Path | None = None) -> States:
         velocity=w_dot,
         teachers=setting.frame.teachers * setting.length,
         lift=setting.frame.lift,
-        loss=sample.loss,
-        gradient_norm=sample.gradient_norm,
+        loss=loss,
+        gradient_norm=gradient_norm,
         flat=setting.w0.shape[1] > setting.dimension,
     )
 
@@ -158,21 +182,24 @@ def _frame_state(piece: Piece, t: float, y: Array) -> tuple[Array, Array, Array]
     if not piece.alive:
         nobody = np.zeros((0, system.teachers.shape[1]))
         return nobody, -system.teachers.sum(axis=0), nobody
-    r, w = piece.field.state(t, y)
-    behind = system.facing < 0
+    return _moving(system, work, *piece.field.state(t, y))
+
+
+def _moving(system: System, work: Work, r: Array, w: Array) -> tuple[Array, Array, Array]:
+    """w, Σ w − Σ v and ẇ from w and the r of those in front."""
     work.r[:], work.w[:] = r, w
     coordinates.directions(system, work)
     kernel.pull(work.units, work.offsets, work.weights, work.g, work.stiffness)
     coordinates.velocity(system, work)
-    return w, r + (system.sizes * behind) @ w, work.w_dot.copy()
+    return w, r + (system.sizes * (system.facing < 0)) @ w, work.w_dot.copy()
 
 
 def _expanded(
-    setting: PairSetting, piece: Piece, w: Array, r: Array, w_dot: Array
+    setting: PairSetting, alive: list[int], w: Array, r: Array, w_dot: Array
 ) -> tuple[Array, Array, Array]:
     """Of all students, in the user's units; those at zero have zero rows."""
     full, moves = (np.zeros((len(setting.w0), len(r))) for _ in range(2))
-    for row, group in enumerate(piece.alive):
+    for row, group in enumerate(alive):
         members = setting.groups[group]
         full[members], moves[members] = w[row], w_dot[row]
     return full * setting.length, r * setting.length, moves * setting.length
