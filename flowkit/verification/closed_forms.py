@@ -99,6 +99,11 @@ CLAIMS = (
         "Cho & Saul 2009, eq. (6); Xu & Du 2023, eqs. (2), (3); each derivation names its own",
         {"steps that fail": Prediction(0.0, 0.0, text="all check")},
         measure_derivations,
+        group="Closed forms and derivations",
+        formula=r"\operatorname{E}\,[a\cdot x]_+[b\cdot x]_+ = \frac{\|a\|\,\|b\|}{2\pi}"
+        r"\bigl(\sin\theta + (\pi-\theta)\cos\theta\bigr)",
+        cost=16,
+        flows=False,
     ),
     Claim(
         "relu/quadrature",
@@ -109,5 +114,9 @@ CLAIMS = (
             "gradient": Prediction(0.0, 1e-11, text="relative deviation"),
         },
         measure_quadrature,
+        group="Closed forms and derivations",
+        formula=r"L(W) = \frac{1}{2}\operatorname{E}\Bigl(\sum_i [w_i\cdot x]_+ - "
+        r"\sum_k [v_k\cdot x]_+\Bigr)^2",
+        flows=False,
     ),
 )

@@ -272,6 +272,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 1 and 9, for the gradient flow",
             Derived(partial(predict_random, "<=", "O(t⁻³)", n)),
             partial(measure_random, n=n),
+            shares=f"random-n{n}",
         ),
         Claim(
             f"xu-du/lower-bound-n{n}",
@@ -279,6 +280,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 2 and 12",
             Derived(partial(predict_random, ">=", "Ω(t⁻³)", n)),
             partial(measure_random, n=n),
+            shares=f"random-n{n}",
         ),
         Claim(
             f"xu-du/constant-n{n}",
@@ -286,6 +288,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             "flowkit's own (slow-manifold, self-similar); sharpens Theorems 1 and 2",
             {RATIO: Prediction(1.0, 1e-5)},
             partial(measure_constants, n=n),
+            shares=f"random-n{n}",
         ),
     )
 
