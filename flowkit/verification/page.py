@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.verification.claim import HOLDS
+from flowkit.verification.mathematics import mathml
 from flowkit.verification.numbers import margin, number, predicted
 from flowkit.verification.report import COUNTED, MARK, Report, Result, Row
 
@@ -30,17 +31,13 @@ def table(report: Report) -> str:
 
 
 def formula(latex: str) -> Any:
-    """MathML in display style; the LaTeX itself, as code, where it cannot be converted."""
-    from latex2mathml.converter import convert
+    """In display style; the LaTeX itself, as code, where it cannot be converted."""
     from markupsafe import Markup, escape
 
     try:
-        math = convert(latex, display="block")
+        return Markup(mathml(latex))
     except Exception:
-        return Markup(f'<code class="formula">{escape(latex)}</code>')
-    quoted = escape(latex)
-    opening = f'<math display="block" alttext="{quoted}" title="{quoted}">'
-    return Markup(re.sub(r"<math[^>]*>", lambda _: opening, math, count=1))
+        return Markup(f"<code>{escape(latex)}</code>")
 
 
 def words(text: str) -> Any:

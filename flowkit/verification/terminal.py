@@ -38,7 +38,7 @@ def text(report: Report, colour: bool = False, width: int = 140) -> str:
     put(joined(list(COLUMNS), layout), "bold")
     for heading, results in report.groups():
         if heading:
-            put(heading, "dim italic")
+            put(f"── {heading}", "dim")
         for result in results:
             for line, style in lines(result, layout, width):
                 put(line, style if colour else "")
@@ -64,14 +64,14 @@ def widths(ids: list[str], rows: list[list[str]], width: int) -> list[int]:
     columns = [ids, *([row[i] for row in rows] for i in range(len(COLUMNS) - 1))]
     titled = zip(COLUMNS, columns, strict=True)
     layout = [max(map(cell_len, (title, *column))) for title, column in titled]
-    layout[PREDICTED] = min(layout[PREDICTED], 36)
-    for dropped in ((), (MARGIN,)):
-        for column in dropped:
-            layout[column] = 0
+    natural = layout[QUANTITY]
+    for predicted_width, margin_width in ((36, layout[MARGIN]), (36, 0), (20, 0)):
+        layout[PREDICTED] = min(layout[PREDICTED], predicted_width)
+        layout[MARGIN] = margin_width
         taken = sum(w + GAP for i, w in enumerate(layout) if w and i != QUANTITY)
-        if width - taken >= min(layout[QUANTITY], NARROW):
+        if width - taken >= min(natural, NARROW):
             break
-    layout[QUANTITY] = max(16, min(layout[QUANTITY], width - taken))
+    layout[QUANTITY] = max(16, min(natural, width - taken))
     return layout
 
 
