@@ -25,6 +25,7 @@ def mathml(latex: str) -> str:
         Of latex2mathml or the XML parser: the formula cannot be converted.
     """
     source = ALPHABET.sub(r"\\\1{\2}", latex)
+    source = source.replace("{aligned}", "{align*}")
     try:
         root = _converted(LARGE.sub(_stretching, source))
     except Exception:  # large parentheses that are not in pairs
@@ -38,7 +39,11 @@ def _converted(latex: str) -> ElementTree.Element:
     from latex2mathml.converter import convert
 
     text = re.sub(r' xmlns="[^"]*"', "", convert(latex, display="block"))
-    return ElementTree.fromstring(text)
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        if re.match(r"\\\w", element.text or ""):
+            raise ValueError(f"formula: unknown {element.text}")
+    return root
 
 
 def _stretching(match: re.Match[str]) -> str:
