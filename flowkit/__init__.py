@@ -40,6 +40,11 @@ _HOME = {
     "fit_rate": "flowkit.rates",
     "self_similar_profile": "flowkit.asymptotics.profile",
     "Asymptotics": "flowkit.asymptotics.result",
+    "observables": "flowkit.observation.result",
+    "observables_at": "flowkit.observation.result",
+    "Observables": "flowkit.observation.result",
+    "phases": "flowkit.observation.phases",
+    "Phases": "flowkit.observation.phases",
     "claims": "flowkit.verification.registry",
     "verify": "flowkit.verification.run",
 }
@@ -55,6 +60,11 @@ if TYPE_CHECKING:
     from flowkit.integration import load as load
     from flowkit.integration import resume as resume
     from flowkit.multiprecision.flow import PreciseFlow as PreciseFlow
+    from flowkit.observation.phases import Phases as Phases
+    from flowkit.observation.phases import phases as phases
+    from flowkit.observation.result import Observables as Observables
+    from flowkit.observation.result import observables as observables
+    from flowkit.observation.result import observables_at as observables_at
     from flowkit.problems.phase_retrieval import PhaseRetrieval as PhaseRetrieval
     from flowkit.problems.symbolic_loss import SymbolicLoss as SymbolicLoss
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent

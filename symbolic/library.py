@@ -13,6 +13,7 @@ MODULES = (
     "identities",
     "single_neuron",
     "toy_cases",
+    "separation",
     "slow_manifold",
     "long_time",
     "toy_series",

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import cached_property
 from math import floor, log, log10
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,13 @@ def log_slope(t: Array, gradient_norm: Array, loss: Array) -> Array:
     """−t ‖∇L‖²/L, the quotient first: ‖∇L‖² underflows before L does; nan where L is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(loss > 0, -t * (gradient_norm / loss) * gradient_norm, np.nan)
+
+
+class Finer(NamedTuple):
+    """A second run, and the share of a difference to it that is the error of the first."""
+
+    path: Path
+    factor: float
 
 
 class Sample:
@@ -173,6 +180,20 @@ class Flow:
     def _errors(self) -> tuple[Array, Array]:
         if self._saved_errors is not None:
             return self._saved_errors
+        times = self.path.times
+        probes = times[np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))]
+        errors = self._difference(probes, self.finer.path) * self.finer.factor
+        errors = np.maximum(errors, self._rounding(probes))
+        # A difference may pass through zero between two runs: neighbours speak for each other.
+        padded = np.pad(errors, 1, mode="edge")
+        around = 0.3 * np.maximum(padded[:-2], padded[2:])
+        widest = np.maximum(np.maximum(errors, around), FLOOR)
+        widest[0] = FLOOR  # both runs start from the same state
+        return probes, widest
+
+    @cached_property
+    def finer(self) -> Finer:
+        """The flow again with another tolerance; made on first use."""
         # Where nothing finer can be had, a coarser run tells: its error is the difference.
         factor = 1 / FINER if self.rtol >= FINER * FINEST / 10 else FINER
         steps = max(Limits().steps, 10 * self.stats["steps"])
@@ -181,17 +202,7 @@ class Flow:
         other = self.setting.march(path, limits, t_max=self.path.end)
         if other.status == "interrupted":
             raise KeyboardInterrupt
-        times = self.path.times
-        probes = times[np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))]
-        errors = self._difference(probes, other)
-        errors *= min(1.0, 3 / factor)
-        errors = np.maximum(errors, self._rounding(probes))
-        # A difference may pass through zero between two runs: neighbours speak for each other.
-        padded = np.pad(errors, 1, mode="edge")
-        around = 0.3 * np.maximum(padded[:-2], padded[2:])
-        widest = np.maximum(np.maximum(errors, around), FLOOR)
-        widest[0] = FLOOR  # both runs start from the same state
-        return probes, widest
+        return Finer(other, min(1.0, 3 / factor))
 
     def _rounding(self, t: Array) -> Array:
         """Relative rounding of the loss, inf where it leaves no digit."""
@@ -266,6 +277,12 @@ class Flow:
         return log_slope(np.asarray(t), self._at(t, "gradient_norm"), self._at(t, "loss"))
 
     def _at(self, t: Any, quantity: str) -> Array:
+        times = self._inside(t)
+        ordered, inverse = np.unique(times.ravel(), return_inverse=True)
+        values = getattr(Sample(self, ordered), quantity)[inverse.ravel()]
+        return values.reshape(times.shape + values.shape[1:])
+
+    def _inside(self, t: Any) -> Array:
         try:
             times = np.asarray(t, dtype=float)
         except (TypeError, ValueError):
@@ -273,9 +290,7 @@ class Flow:
         last = self.path.end
         if times.size and not (times.min() >= 0 and times.max() <= last):
             raise ValueError(f"t: must lie in [0, {last:.6g}], where the run has been")
-        ordered, inverse = np.unique(times.ravel(), return_inverse=True)
-        values = getattr(Sample(self, ordered), quantity)[inverse.ravel()]
-        return values.reshape(times.shape + values.shape[1:])
+        return times
 
     def save(self, file: Any) -> None:
         """Write a netCDF file that `flowkit.load` reads; complete or not at all."""

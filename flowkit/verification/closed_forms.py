@@ -9,6 +9,7 @@ import numpy as np
 
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
+from flowkit.verification.groups import CLOSED_FORMS
 
 Array = np.ndarray
 
@@ -99,9 +100,9 @@ CLAIMS = (
         "Cho & Saul 2009, eq. (6); Xu & Du 2023, eqs. (2), (3); each derivation names its own",
         {"steps that fail": Prediction(0.0, 0.0, text="all check")},
         measure_derivations,
-        group="Closed forms and derivations",
-        formula=r"\operatorname{E}\,[a\cdot x]_+[b\cdot x]_+ = \frac{\|a\|\,\|b\|}{2\pi}"
-        r"\bigl(\sin\theta + (\pi-\theta)\cos\theta\bigr)",
+        CLOSED_FORMS,
+        r"E\,[a \cdot x]_+ [b \cdot x]_+ = \|a\| \|b\| "
+        r"\frac{\sin\theta + (\pi - \theta)\cos\theta}{2\pi}",
         cost=16,
         flows=False,
     ),
@@ -114,9 +115,8 @@ CLAIMS = (
             "gradient": Prediction(0.0, 1e-11, text="relative deviation"),
         },
         measure_quadrature,
-        group="Closed forms and derivations",
-        formula=r"L(W) = \frac{1}{2}\operatorname{E}\Bigl(\sum_i [w_i\cdot x]_+ - "
-        r"\sum_k [v_k\cdot x]_+\Bigr)^2",
+        CLOSED_FORMS,
+        r"L(W) = \frac12 E \left(\sum_i [w_i \cdot x]_+ - \sum_k [v_k \cdot x]_+\right)^2",
         flows=False,
     ),
 )

@@ -41,6 +41,43 @@ def rate(flow: Flow) -> Measured:
     return Measured(fit.rate, half_width(fit.rate, fit.interval), note)
 
 
+def greatest(values: Array, errors: Array) -> Measured:
+    """The largest of many numbers, with the largest value that any may have."""
+    at = np.unravel_index(np.nanargmax(values), values.shape)
+    most = float(np.nanmax(values + errors))
+    return Measured(float(values[at]), max(most - float(values[at]), float(errors[at])))
+
+
+def least(values: Array, errors: Array) -> Measured:
+    """The least of many numbers, with the least value that any may have."""
+    found = greatest(-values, errors)
+    return Measured(-found.value, found.error)
+
+
+def last(values: Array, errors: Array) -> Measured:
+    """The last of values that tend to a limit; its error, and the change over the last eighth."""
+    drift = abs(float(values[-1] - values[7 * len(values) // 8]))
+    return Measured(float(values[-1]), float(errors[-1]) + drift)
+
+
+def slope(x: Array, y: Array) -> Measured:
+    """Of ln y in ln x between the last two points; y (m, 2) holds values and relative errors.
+
+    The error is that of the data, and the change of the slope to the two points before.
+    """
+    logs, at = np.log(np.abs(y[:, 0])), np.log(x)
+    slopes = np.diff(logs) / np.diff(at)
+    noise = (y[-1, 1] + y[-2, 1]) / abs(at[-1] - at[-2])
+    return Measured(float(slopes[-1]), float(noise + abs(slopes[-1] - slopes[-2])))
+
+
+def known(value: Any) -> float:
+    """A number that the theory must give."""
+    if value is None:
+        raise ArithmeticError("nothing is predicted")
+    return float(value)
+
+
 def worst(flow: Flow, deviation: Array) -> Measured:
     """Largest deviation over the run, with the error of the loss at that point."""
     at = int(np.argmax(deviation))

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.verification import closed_forms, xu_du
+from flowkit.verification import (
+    closed_forms,
+    xu_du,
+    xu_du_initialisation,
+    xu_du_phases,
+    xu_du_potential,
+)
 from flowkit.verification.claim import Claim
+from flowkit.verification.groups import ORDER
 
+_SOURCES = (closed_forms, xu_du, xu_du_initialisation, xu_du_phases, xu_du_potential)
 _CLAIMS: dict[str, Claim] = {
-    claim.id: claim for paper in (closed_forms, xu_du) for claim in paper.CLAIMS
+    claim.id: claim
+    for group in ORDER
+    for source in _SOURCES
+    for claim in source.CLAIMS
+    if claim.group == group
 }
 
 

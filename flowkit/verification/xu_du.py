@@ -8,6 +8,7 @@ derivations of `symbolic`; they are derived when a claim is checked.
 from __future__ import annotations
 
 from functools import cache, partial
+from itertools import product
 from math import inf, nan
 from typing import Any
 
@@ -18,7 +19,8 @@ from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.figures import draw_exponentials, draw_power_laws
-from flowkit.verification.measures import exponent, limit, rate, whole_flow, worst
+from flowkit.verification.groups import LOWER, SINGLE, TOYS, UPPER
+from flowkit.verification.measures import exponent, known, limit, rate, whole_flow, worst
 
 Array = np.ndarray
 PAPER = "Xu & Du 2023"
@@ -62,13 +64,6 @@ def mirror_law(scale: float) -> Asymptotics:
     """What is predicted from the initial weights alone."""
     problem, w0 = mirror_images(scale)
     return problem.asymptotics(w0)
-
-
-def known(value: Any) -> float:
-    """A number that the theory must give."""
-    if value is None:
-        raise ArithmeticError("nothing is predicted")
-    return float(value)
 
 
 def predict_toy_1(scale: float) -> dict[str, Prediction]:
@@ -221,18 +216,36 @@ def random_flows(profile: Profile, n: int) -> dict[str, Flow]:
     }
 
 
+def start_name(start: tuple[int, float, int]) -> str:
+    n, sigma, seed = start
+    return f"n = {n}, σ = {sigma:g}, seed {seed}"
+
+
+def random_run(start: tuple[int, float, int]) -> str:
+    """What `random_flow` runs, in words."""
+    return (
+        f"{start_name(start)}: W(0) = σ·default_rng(seed).standard_normal((n, n + 2)), v = e₁, "
+        "t to 1e40"
+    )
+
+
+def random_runs(profile: Profile, n: int) -> tuple[str, ...]:
+    """All of a profile."""
+    return tuple(map(random_run, product((n,), profile.sigmas, profile.seeds)))
+
+
 def measure_random(profile: Profile, n: int) -> Evidence:
     """Fitted exponents of every initialisation of the profile."""
     runs = random_flows(profile, n)
     values = {f"{EXPONENT} · {name}": exponent(flow) for name, flow in runs.items()}
-    return Evidence(values, partial(draw_power_laws, runs, None))
+    return Evidence(values, partial(draw_power_laws, runs, None), random_runs(profile, n))
 
 
 def measure_constants(profile: Profile, n: int) -> Evidence:
     """t³L at the end of every run, over ‖v‖² F(β) of the profile that it has come to."""
     runs = random_flows(profile, n)
     values = {f"{RATIO} · {name}": ratio(flow) for name, flow in runs.items()}
-    return Evidence(values, partial(draw_power_laws, runs, None))
+    return Evidence(values, partial(draw_power_laws, runs, None), random_runs(profile, n))
 
 
 def ratio(flow: Flow) -> Measured:
@@ -260,6 +273,9 @@ def _toy_1(identifier: str, scale: float, where: str) -> Claim:
         f"{PAPER}, case study, toy case 1; the constants are flowkit's own (toy-1-series)",
         Derived(partial(predict_toy_1, scale)),
         partial(measure_toy_1, scale=scale),
+        TOYS,
+        r"\theta \sim \frac{\pi}{t}, \qquad b \sim \frac{\pi \|v\|}{2t}, \qquad "
+        r"t^3 L \to \frac{\pi^2 \|v\|^2}{6}",
     )
 
 
@@ -272,6 +288,8 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 1 and 9, for the gradient flow",
             Derived(partial(predict_random, "<=", "O(t⁻³)", n)),
             partial(measure_random, n=n),
+            UPPER,
+            r"L(T) = O(T^{-3})",
             shares=f"random-n{n}",
         ),
         Claim(
@@ -280,6 +298,8 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             f"{PAPER}, Theorems 2 and 12",
             Derived(partial(predict_random, ">=", "Ω(t⁻³)", n)),
             partial(measure_random, n=n),
+            LOWER,
+            r"L(t) = \Omega(t^{-3})",
             shares=f"random-n{n}",
         ),
         Claim(
@@ -288,6 +308,9 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             "flowkit's own (slow-manifold, self-similar); sharpens Theorems 1 and 2",
             {RATIO: Prediction(1.0, 1e-5)},
             partial(measure_constants, n=n),
+            LOWER,
+            r"t^3 L \to \frac{\|v\|^2}{6\pi} \left(\sum_{i<j} h_i h_j \|\phi_i - \phi_j\|^3 "
+            r"- \sum_i h_i \|\phi_i\|^3\right), \quad \phi_i = \beta_i / h_i",
             shares=f"random-n{n}",
         ),
     )
@@ -308,6 +331,8 @@ CLAIMS = (
             )
         ),
         measure_single,
+        SINGLE,
+        r"L(t) \sim C e^{-t}, \qquad \cot\theta(t) = \frac{D e^{t/2} - C'}{a}",
     ),
     _toy_1("xu-du/toy-1", 1.0, ""),
     _toy_1("xu-du/toy-1-scaled", 2.5, ", ‖v‖ = 2.5"),
@@ -325,6 +350,8 @@ CLAIMS = (
             )
         ),
         measure_toy_2,
+        TOYS,
+        r"L = \frac14 \|v\|^2 H^2, \qquad \frac{dH}{dt} = -\frac n2 H",
     ),
     Claim(
         "xu-du/toy-3",
@@ -343,6 +370,8 @@ CLAIMS = (
             )
         ),
         measure_toy_3,
+        TOYS,
+        r"w_i = w \; \forall i: \quad L \sim C e^{-nt}",
     ),
     *(claim for n in (2, 3, 4) for claim in _theorems(n)),
 )

@@ -1,0 +1,1 @@
+"""Quantities of the papers along a run: angles, projections, residuals, potentials, phases."""
