@@ -14,6 +14,7 @@ import pytest
 
 import flowkit
 from flowkit.verification import registry, run
+from flowkit.verification.check import check
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction
 from flowkit.verification.report import Result, Row
 from flowkit.verification.store import Store, claim_fingerprint, sources_fingerprint
@@ -26,6 +27,7 @@ SLOW = """
 import os, time
 from functools import partial
 from pathlib import Path
+from flowkit.verification.check import check
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction
 from flowkit.verification.registry import register
 
@@ -184,6 +186,16 @@ def test_a_result_comes_back_as_it_was(tmp_path, plant):
     back = store.known([claim])["test/strange"]
     assert repr(back) == repr(STRANGE)
     assert back.figure == "<svg/>"
+
+
+def test_what_was_lost_is_not_kept(tmp_path, plant):
+    def boom(_):
+        raise MemoryError
+
+    claim = plant("test/boom", boom)
+    store = Store(tmp_path / "r", "quick")
+    store.keep(claim, check(claim, "quick"))
+    assert not store.known([claim])
 
 
 def test_what_has_changed_is_measured_again(tmp_path, plant, monkeypatch):

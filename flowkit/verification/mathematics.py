@@ -11,7 +11,7 @@ LARGE = re.compile(r"\\[bB]igg?([lr])\b")  # browsers do not enlarge these; they
 BELOW = {"lim", "max", "min", "sup", "inf", "argmin", "argmax"}
 SUMS = set("∑∏⋃⋂⨁")
 UNDER = {"msub": "munder", "msubsup": "munderover"}
-FUNCTIONS = {"log", "ln", "exp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "det"}
+FUNCTIONS = {"log", "ln", "exp", "sin", "cos", "tan", "cot", "arcsin", "arccos", "arctan", "det"}
 FUNCTIONS |= {"sinh", "cosh", "tanh", "dim", "ker"}
 BOLD_ITALIC = (("a", "z", 0x1D482), ("A", "Z", 0x1D468), ("α", "ω", 0x1D736))
 
@@ -57,6 +57,8 @@ def _improve(element: ElementTree.Element) -> None:
         _improve(child)
         if child.tag in UNDER and child[0].tag == "mo" and child[0].text in BELOW | SUMS:
             child.tag = UNDER[child.tag]
+        if child.tag == "mo" and child.text == "~":
+            child.text = "∼"  # a relation, with its spaces
         if child.get("mathvariant") == "bold-italic" and len(child.text or "") == 1:
             child.text, child.attrib = _bold_italic(child.text), {}
         if element.tag in ("mrow", "mtd", "math") and i + 1 < len(children):

@@ -83,6 +83,11 @@ class Result:
         return f"flowkit verify {self.claim_id} --profile {self.profile}"
 
     @property
+    def measured(self) -> bool:
+        """Whether there is any value at all."""
+        return any(not isnan(row.measured.value) for row in self.rows)
+
+    @property
     def worst(self) -> Row | None:
         """The row nearest to a contradiction, or beyond it; the first of equals."""
         return max(self.rows, key=lambda row: row.badness, default=None)

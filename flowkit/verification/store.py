@@ -58,7 +58,9 @@ class Store:
         return found
 
     def keep(self, claim: Claim, result: Result) -> None:
-        """Write one result."""
+        """Write one result; one without any value is better measured again."""
+        if not result.measured:
+            return
         entry = {
             "key": self._key(claim),
             "result": result_to_dict(result),
