@@ -6,6 +6,7 @@ The processes are started afresh and never import the caller's main module, so a
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -29,6 +30,8 @@ sys.path[:] = {path!r}
 from flowkit.verification.worker import main
 main()
 """
+# Every core has its process: threads of linear algebra would only wait for each other.
+ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 Process = subprocess.Popen[bytes]
 Event = str | Result  # the id of a claim that has begun, or what came out
 
@@ -151,10 +154,11 @@ class Crew:
 
     def _start(self) -> Process:
         command = [sys.executable, "-c", START.format(path=sys.path)]
+        pipe = subprocess.PIPE
         with self.lock:
             if self.ended:
                 raise EOFError
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ | ALONE)
             self.processes.add(process)
         return process
 
