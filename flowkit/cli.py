@@ -64,9 +64,13 @@ def build_parser() -> Parser:
     verify = commands.add_parser("verify", help="check claims of the papers")
     verify.add_argument("ids", nargs="*", metavar="ID", help="claims; all if none is given")
     verify.add_argument("--profile", default="quick", help="quick (default) or full")
-    verify.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    verify.add_argument(
+        "--jobs", type=int, metavar="N", help="processes; one for each core by default"
+    )
     verify.add_argument("--json", metavar="FILE", help="write the results; - is standard output")
-    verify.add_argument("--report", metavar="DIR", help="write report.html and report.json there")
+    verify.add_argument(
+        "--report", metavar="DIR", help="write report.html and report.json there; goes on if killed"
+    )
     verify.set_defaults(run=run_verify)
 
     flow = commands.add_parser("flow", help="run a gradient flow")
@@ -115,26 +119,25 @@ def build_parser() -> Parser:
 def run_verify(options: argparse.Namespace) -> int:
     """`flowkit verify`."""
     import flowkit
+    from flowkit.verification.record import to_json
 
     _check_destinations(options.json)
     folder = Path(options.report) if options.report else None
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"--report: {options.report!r} is not a folder")
-    if folder is not None and not folder.exists():
-        _check_destinations(str(folder))
-    report = flowkit.verify(options.ids or None, profile=options.profile, jobs=options.jobs)
-    if options.json == "-":
-        print(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
-    else:
-        _show(report)
-        if options.json:
-            _write_json(options.json, report.to_dict())
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        report.save(folder / "report.html")
-        report.save(folder / "report.json")
-        if options.json != "-":
-            print(f"report: {folder / 'report.html'}")
+        _check_destinations(str(folder / "report.html" if folder.exists() else folder))
+    report = flowkit.verify(
+        options.ids or None, profile=options.profile, jobs=options.jobs, store=folder
+    )
+    if options.json == "-":
+        print(to_json(report.to_dict()), end="")
+        return 0 if report.passed else 1
+    _show(report)
+    if options.json:
+        _write_text(options.json, to_json(report.to_dict()))
+    if folder is not None:
+        print(f"report: {folder / 'report.html'}")
     return 0 if report.passed else 1
 
 
@@ -311,7 +314,7 @@ def _plot(flow: Any, file: str) -> None:
 def _show(report: Any) -> None:
     from shutil import get_terminal_size
 
-    from flowkit.verification.report import text
+    from flowkit.verification.terminal import text
 
     terminal = sys.stdout.isatty()
     width = get_terminal_size().columns if terminal else 160

@@ -69,11 +69,14 @@ class Evidence:
         Draws them on a matplotlib figure (it may resize it).
     runs : tuple of str
         What was run: weights with their seeds, end times, step sizes.
+    omits : tuple of str
+        Predictions that this profile leaves out on purpose; any other without a value is undecided.
     """
 
     values: Mapping[str, Measured]
     draw: Callable[[Any], None] | None = None
     runs: tuple[str, ...] = ()
+    omits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ class Derived(Mapping[str, Prediction]):
     def __len__(self) -> int:
         return len(self._known)
 
+    def __repr__(self) -> str:
+        return f"Derived({self._derive!r})"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -130,6 +136,12 @@ class Claim:
         The heading of a report that it belongs under, such as "Theorems 2 and 12".
     formula : str
         The statement in LaTeX, without dollars; what `latex2mathml` can render.
+    cost : float or mapping of str to float
+        About how many seconds it takes, or how many in each profile; long claims start first.
+    shares : str
+        Claims of the same key use the same cached flows, so one process checks them all.
+    flows : bool
+        Whether it runs compiled flows: it then waits until they are compiled.
     """
 
     id: str
@@ -139,7 +151,19 @@ class Claim:
     measure: Callable[[Profile], Evidence] = field(repr=False)
     group: str = ""
     formula: str = field(default="", repr=False)
+    cost: float | Mapping[str, float] = field(default=1.0, repr=False)
+    shares: str = field(default="", repr=False)
+    flows: bool = field(default=True, repr=False)
 
     def prediction(self, name: str) -> Prediction:
         """The prediction for a measured value."""
-        return self.predictions[name.partition(" · ")[0]]
+        return self.predictions[base(name)]
+
+    def seconds(self, profile: str) -> float:
+        """What the claim says it costs."""
+        return self.cost.get(profile, 1.0) if isinstance(self.cost, Mapping) else self.cost
+
+
+def base(name: str) -> str:
+    """The quantity of "quantity · run"."""
+    return name.partition(" · ")[0]

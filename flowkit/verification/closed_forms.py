@@ -103,6 +103,8 @@ CLAIMS = (
         CLOSED_FORMS,
         r"E\,[a \cdot x]_+ [b \cdot x]_+ = \|a\| \|b\| "
         r"\frac{\sin\theta + (\pi - \theta)\cos\theta}{2\pi}",
+        cost=16,
+        flows=False,
     ),
     Claim(
         "relu/quadrature",
@@ -115,5 +117,6 @@ CLAIMS = (
         measure_quadrature,
         CLOSED_FORMS,
         r"L(W) = \frac12 E \left(\sum_i [w_i \cdot x]_+ - \sum_k [v_k \cdot x]_+\right)^2",
+        flows=False,
     ),
 )

@@ -1,21 +1,21 @@
-"""A report as terminal table, JSON, and a self-contained HTML page."""
+"""What came out of `verify`: rows, results of claims, the report of them all."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-from dataclasses import asdict, dataclass
-from math import floor, isfinite, log10
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
 import flowkit
 from flowkit.files import write_text
-from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED, Measured, Prediction
+from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED, Measured, Prediction, base
 
+RANK = {FAILS: 0, UNDECIDED: 1, HOLDS: 2}
 MARK = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided"}
-COLOUR = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow"}
+COUNTED = {HOLDS: "holding", FAILS: "failing", UNDECIDED: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,20 @@ class Row:
     measured: Measured
     verdict: str
 
+    @property
+    def margin(self) -> float:
+        """How far the measured value is from where it would contradict; negative beyond that."""
+        return self.prediction.margin(self.measured)
+
+    @property
+    def badness(self) -> tuple[int, float, float]:
+        """Larger is worse: by verdict, share of the tolerance that is used up, margin."""
+        tolerance = self.prediction.tolerance
+        used = tolerance - self.margin + self.measured.error
+        share = used / tolerance if tolerance else used and used * inf
+        worst = inf if isnan(share) else share
+        return -RANK[self.verdict], worst, inf if isnan(self.margin) else -self.margin
+
 
 @dataclass(frozen=True)
 class Result:
@@ -36,12 +50,18 @@ class Result:
     ----------
     claim_id, statement, source, profile : str
     rows : tuple of Row
-        One for each measured quantity.
+        One for each measured quantity, and for each prediction that none was measured for.
     verdict : {"holds", "fails", "undecided"}
         "fails" if any quantity does, "holds" if all do.
     seconds : float
     figure : str
         SVG, empty if the claim draws none.
+    group, formula : str
+        The claim's heading, and its statement in LaTeX.
+    runs : tuple of str
+        What was run.
+    notes : tuple of str
+        Remarks on the claim as a whole.
     """
 
     claim_id: str
@@ -51,139 +71,143 @@ class Result:
     rows: tuple[Row, ...]
     verdict: str
     seconds: float
-    figure: str
+    figure: str = field(default="", repr=False)
+    group: str = ""
+    formula: str = ""
+    runs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """The command line that reproduces it."""
         return f"flowkit verify {self.claim_id} --profile {self.profile}"
 
+    @property
+    def measured(self) -> bool:
+        """Whether there is any value at all."""
+        return any(not isnan(row.measured.value) for row in self.rows)
+
+    @property
+    def worst(self) -> Row | None:
+        """The row nearest to a contradiction, or beyond it; the first of equals."""
+        return max(self.rows, key=lambda row: row.badness, default=None)
+
+    def by_quantity(self) -> list[tuple[str, list[Row]]]:
+        """Rows by quantity; failing and undecided ones first, else in the order measured."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(base(row.name), []).append(row)
+        for rows in groups.values():
+            rows.sort(key=lambda row: RANK[row.verdict])
+        return sorted(groups.items(), key=lambda item: RANK[item[1][0].verdict])
+
 
 @dataclass(frozen=True)
 class Report:
-    """Results of `verify`; ``report.save("report.html")`` or ``"report.json"``."""
+    """Results of `verify`; ``report["xu-du/toy-1"]``, ``report.save("report.html")``.
+
+    Attributes
+    ----------
+    results : tuple of Result
+        In the order of the claims asked for.
+    profile : str
+    version : str
+        Of flowkit.
+    date : str
+        When the last claim was done, ISO 8601.
+    """
 
     results: tuple[Result, ...]
     profile: str
+    version: str = flowkit.__version__
+    date: str = field(default_factory=lambda: datetime.now().astimezone().isoformat("T", "seconds"))
+
+    def __getitem__(self, claim_id: str) -> Result:
+        for result in self.results:
+            if result.claim_id == claim_id:
+                return result
+        raise KeyError(claim_id)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
 
     @property
     def passed(self) -> bool:
         """Whether every claim holds."""
         return all(result.verdict == HOLDS for result in self.results)
 
-    def save(self, file: Any) -> None:
-        """Write HTML (self-contained, figures inside) or JSON, by the file's ending."""
-        save(self, Path(file))
+    @property
+    def holding(self) -> list[Result]:
+        """Results of the claims that hold."""
+        return self._of(HOLDS)
+
+    @property
+    def failed(self) -> list[Result]:
+        """Results of the claims that fail."""
+        return self._of(FAILS)
+
+    @property
+    def undecided(self) -> list[Result]:
+        """Results of the claims that could not be decided."""
+        return self._of(UNDECIDED)
+
+    def _of(self, verdict: str) -> list[Result]:
+        return [result for result in self.results if result.verdict == verdict]
+
+    @property
+    def seconds(self) -> float:
+        """Work of all processes together."""
+        return sum(result.seconds for result in self.results)
+
+    @property
+    def headline(self) -> str:
+        """How many claims hold, and in what time."""
+        counts = ", ".join(
+            f"{len(self._of(verdict))} {what}"
+            for verdict, what in COUNTED.items()
+            if self._of(verdict) or verdict == HOLDS
+        )
+        claims = "1 claim" if len(self) == 1 else f"{len(self)} claims"
+        return f"{claims}: {counts} (profile {self.profile}, {self.seconds:.1f} s of work)"
+
+    def groups(self) -> list[tuple[str, list[Result]]]:
+        """Results by heading, in order of first appearance."""
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.group, []).append(result)
+        return [
+            (name or ("Other claims" if len(found) > 1 else ""), r) for name, r in found.items()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return to_dict(self)
+        """All but the figures as plain data; see `flowkit.verification.record`."""
+        from flowkit.verification.record import report_to_dict
+
+        return report_to_dict(self)
+
+    def save(self, file: Any) -> None:
+        """Write HTML (self-contained, figures inside) or JSON, by the file's ending."""
+        file = Path(file)
+        if file.suffix == ".json":
+            from flowkit.verification.record import to_json
+
+            write_text(file, to_json(self.to_dict()))
+        elif file.suffix in (".html", ".htm"):
+            from flowkit.verification.page import page
+
+            write_text(file, page(self))
+        else:
+            raise ValueError(f"file: {str(file)!r} must end in .html or .json")
 
     def __str__(self) -> str:
+        from flowkit.verification.terminal import text
+
         return text(self)
 
     def _repr_html_(self) -> str:
-        return str(_template("table").render(_context(self)))
+        from flowkit.verification.page import table
 
-
-def number(measured: Measured) -> str:
-    """Value to the digit that its error reaches, and the error."""
-    value, error = measured.value, measured.error
-    if not error > 0:
-        return f"{value:.6g}"
-    if not isfinite(error) or abs(value) <= max(error, 1e-4):
-        return f"{value:.2e} ± {error:.1e}"
-    decimals = min(15, max(0, 1 - floor(log10(error))))
-    return f"{value:.{decimals}f} ± {error:.1e}"
-
-
-def predicted(prediction: Prediction) -> str:
-    """Relation, value and tolerance, and what the paper writes."""
-    sign = {"=": "", "<=": "≤ ", ">=": "≥ "}[prediction.relation]
-    tolerance = f" ± {prediction.tolerance:.0e}" if prediction.tolerance else ""
-    remark = f" ({prediction.text})" if prediction.text else ""
-    return f"{sign}{prediction.value:.10g}{tolerance}{remark}"
-
-
-def text(report: Report, colour: bool = False, width: int = 140) -> str:
-    """The table of claim, quantity, prediction, measurement and verdict."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("claim", "quantity", "predicted", "measured", "verdict"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("claim", "verdict"))
-    for result in report.results:
-        for i, row in enumerate(result.rows):
-            verdict = f"[{COLOUR[row.verdict]}]{MARK[row.verdict]}[/]"
-            cells = (row.name, predicted(row.prediction), number(row.measured), verdict)
-            table.add_row(result.claim_id if i == 0 else "", *cells)
-            if row.measured.note:
-                table.add_row("", f"[dim]{row.measured.note}[/]", "", "", "")
-    out = io.StringIO()
-    system: Any = "standard" if colour else None
-    console = Console(file=out, width=width, force_terminal=colour, color_system=system)
-    console.print(table)
-    console.print(f"\n{headline(report)}", highlight=False)
-    return out.getvalue()
-
-
-def headline(report: Report) -> str:
-    """How many claims hold, and in what time."""
-    verdicts = [result.verdict for result in report.results]
-    counts = ", ".join(
-        f"{verdicts.count(verdict)} {what}"
-        for verdict, what in ((HOLDS, "holding"), (FAILS, "failing"), (UNDECIDED, "undecided"))
-        if verdicts.count(verdict) or verdict == HOLDS
-    )
-    seconds = sum(result.seconds for result in report.results)
-    claims = "1 claim" if len(verdicts) == 1 else f"{len(verdicts)} claims"
-    return f"{claims}: {counts} (profile {report.profile}, {seconds:.1f} s of work)"
-
-
-def to_dict(report: Report) -> dict[str, Any]:
-    """Everything but the figures."""
-    results = []
-    for result in report.results:
-        entry = asdict(result) | {"command": result.command}
-        del entry["figure"]
-        results.append(entry)
-    return {
-        "flowkit": flowkit.__version__,
-        "profile": report.profile,
-        "passed": report.passed,
-        "results": results,
-    }
-
-
-def save(report: Report, file: Path) -> None:
-    """HTML or JSON by the ending of `file`, complete or not at all."""
-    if file.suffix == ".json":
-        write_text(file, json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n")
-    elif file.suffix in (".html", ".htm"):
-        write_text(file, _template("page").render(_context(report)))
-    else:
-        raise ValueError(f"file: {str(file)!r} must end in .html or .json")
-
-
-def _context(report: Report) -> dict[str, Any]:
-    return {
-        "report": report,
-        "headline": headline(report),
-        "version": flowkit.__version__,
-        "mark": MARK,
-        "number": number,
-        "predicted": predicted,
-        "image": lambda figure: base64.b64encode(figure.encode()).decode(),
-    }
-
-
-def _template(name: str) -> Any:
-    from jinja2 import DictLoader, Environment
-
-    folder = Path(__file__).parent / "templates"
-    sources = {file.stem: file.read_text(encoding="utf-8") for file in folder.glob("*.html")}
-    environment = Environment(
-        loader=DictLoader(sources), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(name)
+        return table(self)

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from math import nan
-from multiprocessing import get_context
+from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
-from flowkit.verification.claim import (
-    FAILS,
-    HOLDS,
-    PROFILES,
-    UNDECIDED,
-    Claim,
-    Evidence,
-    Measured,
-)
+from flowkit.verification.claim import PROFILES
+from flowkit.verification.progress import claims_progress
 from flowkit.verification.registry import find
-from flowkit.verification.report import Report, Result, Row
+from flowkit.verification.report import Report, Result
+from flowkit.verification.store import Store
+from flowkit.verification.workers import check_here, check_in_processes
 
 
 def verify(
     claims: str | Iterable[str] | None = None,
     profile: str = "quick",
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
 ) -> Report:
     """Check claims numerically.
 
@@ -39,10 +31,14 @@ def verify(
         By default all; see `flowkit.claims`.
     profile : {"quick", "full"}
         How many initialisations are run.
-    jobs : int
-        Processes.
+    jobs : int, optional
+        Processes; by default one for each core that may be used, but no more than claims. With
+        one, claims are checked in this process.
     progress : bool, optional
         Show a bar; by default on a terminal only.
+    store : path of a folder, optional
+        Where report.html and report.json are written. Each claim is kept there as soon as it is
+        done, and taken from there if the same verification is started again after an interruption.
 
     Returns
     -------
@@ -51,64 +47,40 @@ def verify(
     Raises
     ------
     ValueError
-        Unknown claim or profile, jobs < 1.
+        Unknown claim or profile, jobs < 1, a store that cannot be a folder.
     """
     chosen = find(claims)
     if profile not in PROFILES:
         raise ValueError(f"profile: unknown {profile!r}; known are {', '.join(PROFILES)}")
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: must be at least 1, got {jobs}")
-    with claims_progress(len(chosen), progress) as advance:
-        results = {}
-        for result in _results(chosen, profile, min(jobs, len(chosen))):
-            results[result.claim_id] = result
-            advance(result.claim_id)
-    return Report(tuple(results[claim.id] for claim in chosen), profile)
+    kept = None if store is None else Store(store, profile)
+    results: dict[str, Result] = kept.known(chosen) if kept else {}
+    if results:
+        count = f"{len(results)} of {len(chosen)} claims"
+        print(f"flowkit: going on with {count} from {store}", file=sys.stderr, flush=True)
+    left = {claim.id: claim for claim in chosen if claim.id not in results}
+    workers = min(jobs or usable_cores(), len(left))
+    todo = list(left.values())
+    events = (
+        check_in_processes(todo, profile, workers) if workers > 1 else check_here(todo, profile)
+    )
+    bar = claims_progress(len(chosen), len(results), progress)
+    with closing(events), bar as watch:
+        for event in events:
+            watch(event)
+            if isinstance(event, Result):
+                results[event.claim_id] = event
+                if kept:
+                    kept.keep(left[event.claim_id], event)
+    report = Report(tuple(results[claim.id] for claim in chosen), profile)
+    if kept:
+        kept.finish(report)
+    return report
 
 
-def check(claim: Claim, profile: str) -> Result:
-    """Measure one claim and compare."""
-    from flowkit.plots import svg
-
-    began = time.perf_counter()
-    try:
-        evidence = claim.measure(PROFILES[profile])
-    except Exception as problem:  # the other claims are still worth having
-        lost = Measured(nan, nan, f"{type(problem).__name__}: {problem}")
-        evidence = Evidence(dict.fromkeys(claim.predictions, lost))
-    rows = []
-    for name, measured in evidence.values.items():
-        prediction = claim.prediction(name)
-        rows.append(Row(name, prediction, measured, prediction.verdict(measured)))
-    verdicts = {row.verdict for row in rows}
-    verdict = next((v for v in (FAILS, UNDECIDED) if v in verdicts), HOLDS if rows else UNDECIDED)
-    figure = svg(evidence.draw) if evidence.draw else ""
-    seconds = time.perf_counter() - began
-    identity = (claim.id, claim.statement, claim.source, profile)
-    return Result(*identity, tuple(rows), verdict, seconds, figure)
-
-
-def _results(claims: list[Claim], profile: str, jobs: int) -> Iterator[Result]:
-    if jobs <= 1:
-        yield from (check(claim, profile) for claim in claims)
-        return
-    # Leaving the block terminates the workers; Ctrl-C is the parent's affair.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    with get_context("spawn").Pool(jobs, signal.signal, ignore) as pool:
-        yield from pool.imap_unordered(partial(check, profile=profile), claims)
-
-
-@contextmanager
-def claims_progress(total: int, show: bool | None) -> Iterator[Any]:
-    """A function that advances a bar on standard error by one claim."""
-    if show is None:
-        show = sys.stderr.isatty()
-    if not show:
-        yield lambda name: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verifying", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -290,6 +290,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             partial(measure_random, n=n),
             UPPER,
             r"L(T) = O(T^{-3})",
+            shares=f"random-n{n}",
         ),
         Claim(
             f"xu-du/lower-bound-n{n}",
@@ -299,6 +300,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             partial(measure_random, n=n),
             LOWER,
             r"L(t) = \Omega(t^{-3})",
+            shares=f"random-n{n}",
         ),
         Claim(
             f"xu-du/constant-n{n}",
@@ -309,6 +311,7 @@ def _theorems(n: int) -> tuple[Claim, Claim, Claim]:
             LOWER,
             r"t^3 L \to \frac{\|v\|^2}{6\pi} \left(\sum_{i<j} h_i h_j \|\phi_i - \phi_j\|^3 "
             r"- \sum_i h_i \|\phi_i\|^3\right), \quad \phi_i = \beta_i / h_i",
+            shares=f"random-n{n}",
         ),
     )
 
