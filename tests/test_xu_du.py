@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 import flowkit
-from flowkit.verification import xu_du_initialisation, xu_du_phases, xu_du_potential
+from flowkit.verification import (
+    xu_du_descent,
+    xu_du_initialisation,
+    xu_du_phases,
+    xu_du_potential,
+)
 from flowkit.verification.claim import PROFILES, Measured
 from flowkit.verification.groups import BEYOND, CLOSED_FORMS, ORDER
 from flowkit.verification.measures import greatest, last, least, slope
 
-SOURCES = (xu_du_phases, xu_du_potential, xu_du_initialisation)
+SOURCES = (xu_du_descent, xu_du_phases, xu_du_potential, xu_du_initialisation)
 NEW = [claim for source in SOURCES for claim in source.CLAIMS]
 
 

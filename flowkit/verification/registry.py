@@ -7,6 +7,7 @@ from typing import Any
 from flowkit.verification import (
     closed_forms,
     xu_du,
+    xu_du_descent,
     xu_du_initialisation,
     xu_du_phases,
     xu_du_potential,
@@ -14,7 +15,7 @@ from flowkit.verification import (
 from flowkit.verification.claim import Claim
 from flowkit.verification.groups import ORDER
 
-_SOURCES = (closed_forms, xu_du, xu_du_initialisation, xu_du_phases, xu_du_potential)
+_SOURCES = (closed_forms, xu_du, xu_du_descent, xu_du_initialisation, xu_du_phases, xu_du_potential)
 _CLAIMS: dict[str, Claim] = {
     claim.id: claim
     for group in ORDER
