@@ -166,7 +166,7 @@ def _cases(profile: Profile) -> dict[str, tuple[TeacherStudent, Array]]:
 
 
 def _gaps(case: tuple[TeacherStudent, Array], steps: Array) -> Array:
-    """(len(steps), 2, 2): relative difference of the losses at the times, and its relative error."""
+    """Relative difference of the losses at the times, and its relative error, (steps, 2, 2)."""
     problem, w0 = case
     flow = integrate(problem, w0, TIMES[-1], t_eval=TIMES, rtol=1e-13, progress=False)
     found = []
