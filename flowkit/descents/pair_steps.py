@@ -172,8 +172,8 @@ def iterate(
         code = _judge(flip, norms, units, sizes, weights, single, bound)
         if code == TURNED:
             _turn(system, work, rest)
-            polar(w, flip, norms, units, offsets)
-        elif code != RUNNING:
+            continue
+        if code != RUNNING:
             return code
         done = counter[0] >= target
         if few:
