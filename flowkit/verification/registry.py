@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.verification import closed_forms, xu_du
+from flowkit.verification import beyond, beyond_deaths, beyond_teachers, closed_forms, xu_du
 from flowkit.verification.claim import Claim
 
-_CLAIMS: dict[str, Claim] = {
-    claim.id: claim for paper in (closed_forms, xu_du) for claim in paper.CLAIMS
-}
+_PAPERS = (closed_forms, xu_du, beyond, beyond_deaths, beyond_teachers)
+_CLAIMS: dict[str, Claim] = {claim.id: claim for paper in _PAPERS for claim in paper.CLAIMS}
 
 
 def register(claim: Claim) -> Claim:
