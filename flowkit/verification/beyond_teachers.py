@@ -33,7 +33,7 @@ def rate_of(k: int, kind: str) -> str:
 def equal_numbers(profile: Profile) -> dict[str, list[Start]]:
     """As many students as teachers, by the name of their rate."""
     cells = [(k, kind) for k in (2, 3) for kind in KINDS] if full(profile) else [(2, KINDS[0])]
-    tries = [(s, seed) for s in (0.1, 0.01) for seed in (0, 1)] if full(profile) else [(0.1, 0)]
+    tries = [(0.1, 0), (0.01, 1)] if full(profile) else [(0.1, 0)]
     return {
         rate_of(k, kind): [several(k, k, kind, s, seed, SAME) for s, seed in tries]
         for k, kind in cells
@@ -43,14 +43,9 @@ def equal_numbers(profile: Profile) -> dict[str, list[Start]]:
 def more_students(profile: Profile) -> list[Start]:
     """More students than teachers."""
     if not full(profile):
-        return [several(2, 3, "orthonormal", 0.1, 0, MORE)]
-    return [
-        several(k, n, kind, sigma, seed, MORE)
-        for k, n in ((2, 3), (2, 4), (3, 4), (3, 6))
-        for kind in KINDS
-        for sigma in (0.1, 0.01)
-        for seed in (0, 1)
-    ]
+        return [several(2, 3, KINDS[0], 0.1, 0, MORE)]
+    cells = [(2, 3, 0.1, 0), (2, 3, 0.01, 1), (2, 4, 0.1, 0), (3, 4, 0.1, 0), (3, 6, 0.1, 0)]
+    return [several(k, n, kind, s, seed, MORE) for k, n, s, seed in cells for kind in KINDS]
 
 
 def measure_teachers(profile: Profile) -> Evidence:

@@ -100,7 +100,7 @@ def draw_deaths(
     left.set(xscale="log", xlabel="σ", ylabel="share of runs with a death", ylim=(-0.03, 1.03))
     left.legend()
     for i, (name, flow) in enumerate(traced):
-        seen = (flow.t > 1e-2) & (flow.t < 1e12) & (flow.loss > 1e-40)
+        seen = (flow.t > 1e-2) & (flow.t < 1e5)
         right.loglog(flow.t[seen], flow.loss[seen], color=f"C{i}", linewidth=1, label=name)
         times = [event.t for event in flow.events if event.kind == "zero-neuron"]
         right.loglog(times, flow.loss_at(times), "x", color=f"C{i}")

@@ -52,9 +52,11 @@ def worst(flow: Flow, deviation: Array) -> Measured:
     return Measured(float(deviation[at]), float(flow.loss_error[at]))
 
 
-def whole_flow(problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None) -> Flow:
+def whole_flow(
+    problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None, rtol: float = 1e-10
+) -> Flow:
     """The flow to t_max; a run that ends earlier is no evidence."""
-    flow = integrate(problem, w0, t_max, t_eval=t_eval, progress=False)
+    flow = integrate(problem, w0, t_max, t_eval=t_eval, rtol=rtol, progress=False)
     if flow.status == "interrupted":
         raise KeyboardInterrupt
     if flow.status != "finished":

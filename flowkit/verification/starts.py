@@ -15,8 +15,9 @@ from flowkit.verification.claim import Measured
 from flowkit.verification.measures import tried, whole_flow
 
 Array = np.ndarray
+COARSE = 1e-7  # of flows with several teachers, whose steps cost more
 Rows = dict[str, Measured]
-LATE = 1e40  # where even slow profiles have been reached
+LATE = 1e80  # where even slow profiles have been reached; doubles hold L to t = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +29,12 @@ class Start:
     problem: TeacherStudent
     w0: Array
     t_max: float = LATE
+    rtol: float = 1e-10
 
     @cached_property
     def flow(self) -> Flow:
         """The flow to t_max, run when first asked for."""
-        return whole_flow(self.problem, self.w0, self.t_max)
+        return whole_flow(self.problem, self.w0, self.t_max, rtol=self.rtol)
 
     @property
     def finished(self) -> bool:
@@ -181,4 +183,4 @@ def several(k: int, n: int, kind: str, sigma: float, seed: int | str, t_max: flo
         rows = np.random.default_rng(100 + k).standard_normal((k, d))
     w0 = np.full((n, d), sigma) if seed == "equal" else normal(n, sigma, int(seed))
     name = f"k = {k}, {kind}, n = {n}, σ = {sigma:g}, seed {seed}"
-    return Start(f"k = {k}, n = {n}", name, TeacherStudent(rows), w0, t_max)
+    return Start(f"k = {k}, n = {n}", name, TeacherStudent(rows), w0, t_max, COARSE)
