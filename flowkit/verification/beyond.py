@@ -17,6 +17,7 @@ from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Predi
 from flowkit.verification.figures import draw_exponents, draw_levels
 from flowkit.verification.measures import exponent, limit, rate, survivors, tried
 from flowkit.verification.starts import (
+    EARLIER,
     FIXED,
     LATE,
     RANDOM,
@@ -152,7 +153,10 @@ def measure_distributions(profile: Profile) -> Evidence:
     known_limit = [x for x in starts if x not in held]
     values = laws(starts) | rows(RATIO, ratio, known_limit)
     runs = [f"{kind}: {make.__doc__}" for kind, make in {**RANDOM, **FIXED}.items()]
-    runs += [f"v = e₁, d = n + 2, {SLOW}, seeds of default_rng as listed: {len(starts)} runs"]
+    runs += [
+        f"v = e₁, d = n + 2, {SLOW}, fixed ones to t = {EARLIER:g}; n, σ and seeds of "
+        f"default_rng as listed: {len(starts)} runs"
+    ]
     runs += [f"{x.name}: held at an unstable profile by symmetry, exponent only" for x in held]
     return Evidence(values, drawn_levels(known_limit), tuple(runs))
 

@@ -31,8 +31,14 @@ def limit(t: Array, y: Array, relative_error: Array) -> Measured:
 
 
 def exponent(flow: Flow) -> Measured:
-    """Fitted exponent of the loss."""
+    """Fitted exponent of the loss.
+
+    Exact slopes help, but where they jitter by more than the error of the loss no fit explains
+    both: then the losses alone decide.
+    """
     fit = fit_power_law(flow)
+    if not np.isfinite(fit.interval).all():
+        fit = fit_power_law(flow.t, flow.loss, relative_error=flow.loss_error)
     note = "" if fit.status == "converged" else fit.message
     return Measured(fit.exponent, half_width(fit.exponent, fit.interval), note)
 

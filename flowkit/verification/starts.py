@@ -15,6 +15,7 @@ from flowkit.verification.claim import Measured
 from flowkit.verification.measures import tried, whole_flow
 
 Array = np.ndarray
+EARLIER = 1e40
 COARSE = 1e-7  # of flows with several teachers, whose steps cost more
 Rows = dict[str, Measured]
 LATE = 1e80  # where even slow profiles have been reached; doubles hold L to t = 1e100
@@ -136,12 +137,15 @@ FIXED: dict[str, Any] = {"fan": fan, "one-hot": one_hot, "simplex": simplex}
 
 @cache
 def other(kind: str, n: int, sigma: float, seed: int | None = None) -> Start:
-    """One teacher e₁ and W(0) of another distribution, or fixed."""
+    """One teacher e₁ and W(0) of another distribution, or fixed.
+
+    Symmetry may hold a fixed start at an unstable profile, which rounding ends after t = 1e40.
+    """
     if seed is None:
         w0, name = FIXED[kind](n, sigma), f"{kind}, n = {n}, σ = {sigma:g}"
     else:
         w0, name = RANDOM[kind](n, sigma, seed), f"{kind}, n = {n}, σ = {sigma:g}, seed {seed}"
-    return Start(kind, name, teacher(n + 2), w0)
+    return Start(kind, name, teacher(n + 2), w0, LATE if seed is not None else EARLIER)
 
 
 # --- other problems -------------------------------------------------------------------------------
