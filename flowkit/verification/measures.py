@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from flowkit.rates import fit_exponential, fit_power_law
 from flowkit.verification.claim import Measured
 
 Array = np.ndarray
+SMALLEST = 1e-290  # a loss that still has all its digits
 
 
 def half_width(value: float, interval: tuple[float, float]) -> float:
@@ -28,15 +31,23 @@ def limit(t: Array, y: Array, relative_error: Array) -> Measured:
 
 
 def exponent(flow: Flow) -> Measured:
-    """Fitted exponent of the loss."""
+    """Fitted exponent of the loss.
+
+    Exact slopes help, but where they jitter by more than the error of the loss no fit explains
+    both: then the losses alone decide.
+    """
     fit = fit_power_law(flow)
+    if not np.isfinite(fit.interval).all():
+        fit = fit_power_law(flow.t, flow.loss, relative_error=flow.loss_error)
     note = "" if fit.status == "converged" else fit.message
     return Measured(fit.exponent, half_width(fit.exponent, fit.interval), note)
 
 
 def rate(flow: Flow) -> Measured:
-    """Fitted exponential rate of the loss."""
-    fit = fit_exponential(flow.t, flow.loss, relative_error=flow.loss_error)
+    """Fitted exponential rate of the loss, as long as it is above 1e-290 and has digits."""
+    seen = np.isfinite(flow.loss_error) & (flow.loss > SMALLEST)
+    t, loss, error = flow.t[seen], flow.loss[seen], flow.loss_error[seen]
+    fit = fit_exponential(t, loss, relative_error=error)
     note = "" if fit.status == "converged" else fit.message
     return Measured(fit.rate, half_width(fit.rate, fit.interval), note)
 
@@ -84,11 +95,34 @@ def worst(flow: Flow, deviation: Array) -> Measured:
     return Measured(float(deviation[at]), float(flow.loss_error[at]))
 
 
-def whole_flow(problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None) -> Flow:
+def whole_flow(
+    problem: TeacherStudent, w0: Any, t_max: float, t_eval: Any = None, rtol: float = 1e-10
+) -> Flow:
     """The flow to t_max; a run that ends earlier is no evidence."""
-    flow = integrate(problem, w0, t_max, t_eval=t_eval, progress=False)
+    flow = integrate(problem, w0, t_max, t_eval=t_eval, rtol=rtol, progress=False)
     if flow.status == "interrupted":
         raise KeyboardInterrupt
     if flow.status != "finished":
         raise ArithmeticError(f"the run is {flow.status}: {flow.message}")
     return flow
+
+
+def survivors(flow: Flow) -> int:
+    """Students that are not at zero at the end."""
+    return int(flow(flow.path.end).any(axis=1).sum())
+
+
+def tried(measure: Callable[..., Measured], *arguments: Any) -> Measured:
+    """What it gives; nothing, with the reason, where a run or a prediction is not to be had."""
+    try:
+        return measure(*arguments)
+    except ArithmeticError as why:
+        return Measured(nan, inf, str(why))
+
+
+def frequency(hits: int, runs: int) -> tuple[float, float, float]:
+    """Share of hits and its 95 % interval (Clopper & Pearson, Biometrika 1934)."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(hits, runs).proportion_ci(0.95, method="exact")
+    return hits / runs, float(low), float(high)

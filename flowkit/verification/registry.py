@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flowkit.verification import (
+    beyond,
+    beyond_deaths,
+    beyond_teachers,
     closed_forms,
     xu_du,
     xu_du_descent,
@@ -15,7 +18,17 @@ from flowkit.verification import (
 from flowkit.verification.claim import Claim
 from flowkit.verification.groups import ORDER
 
-_SOURCES = (closed_forms, xu_du, xu_du_descent, xu_du_initialisation, xu_du_phases, xu_du_potential)
+_SOURCES = (
+    closed_forms,
+    xu_du,
+    xu_du_descent,
+    xu_du_initialisation,
+    xu_du_phases,
+    xu_du_potential,
+    beyond,
+    beyond_deaths,
+    beyond_teachers,
+)
 _CLAIMS: dict[str, Claim] = {
     claim.id: claim
     for group in ORDER
