@@ -174,6 +174,12 @@ def test_toy_1(eta):
     assert result.local_slope[-1] == pytest.approx(-3, abs=1e-3)
 
 
+def test_the_rate_of_a_descent_is_fitted():
+    fit = flowkit.fit_rate(descend(AXIS, TOY, 0.1, 10**6))
+    assert fit.kind == "power law"
+    assert fit.power_law.exponent == pytest.approx(-3, abs=1e-4)
+
+
 def test_one_neuron_on_the_axis_is_linear():
     """r ← (1 − η/2) r exactly: the loss keeps its relative accuracy for ever."""
     result = descend(TeacherStudent([1.0]), [[0.25]], 0.5, 1000)
