@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import flowkit
 from flowkit import LeakyReLU, TeacherStudent, descend
 from flowkit.descents import course
+from flowkit.descents import run as descent_run
 from flowkit.descents.pair_walk import PairWalk
 from flowkit.descents.plain_walk import PlainWalk
 
@@ -173,6 +174,12 @@ def test_toy_1(eta):
     assert result.local_slope[-1] == pytest.approx(-3, abs=1e-3)
 
 
+def test_the_rate_of_a_descent_is_fitted():
+    fit = flowkit.fit_rate(descend(AXIS, TOY, 0.1, 10**6))
+    assert fit.kind == "power law"
+    assert fit.power_law.exponent == pytest.approx(-3, abs=1e-4)
+
+
 def test_one_neuron_on_the_axis_is_linear():
     """r ← (1 − η/2) r exactly: the loss keeps its relative accuracy for ever."""
     result = descend(TeacherStudent([1.0]), [[0.25]], 0.5, 1000)
@@ -327,6 +334,7 @@ def test_attributes():
 def test_chosen_iterations():
     result = run([1.0, 0.0], TOY, steps=100, iterations=[3, 50, 70])
     assert result.iteration.tolist() == [3, 50, 70]
+    assert result.course.walk.iteration == 100
     assert agree(result.loss, run([1.0, 0.0], TOY, steps=70).loss[[3, -4, -1]], 1.0)
 
 
@@ -384,6 +392,23 @@ def test_interrupted(walk, call, tmp_path, monkeypatch):
     assert part.iteration[-1] < 500
     assert part.loss[0] == whole.loss[0]
     assert same(flowkit.resume(tmp_path / "run.nc"), whole)
+
+
+@pytest.mark.parametrize("iterations", [None, [900]])
+def test_checkpoints_on_the_way(iterations, tmp_path, monkeypatch):
+    monkeypatch.setattr(descent_run, "SAVE_EVERY", -1.0)
+    whole, seen = descend(AXIS, TOY, 0.1, 1000, iterations=iterations), []
+    save = flowkit.Descent.save
+
+    def keep(self, file):
+        seen.append(tmp_path / f"{len(seen)}.nc")
+        save(self, seen[-1])
+
+    monkeypatch.setattr(flowkit.Descent, "save", keep)
+    descend(AXIS, TOY, 0.1, 1000, iterations=iterations, checkpoint=tmp_path / "x.nc")
+    for file in (seen[0], seen[len(seen) // 2], seen[-1]):
+        assert same(flowkit.resume(file), whole)
+    assert flowkit.load(seen[1]).status == "unfinished"
 
 
 def test_time_limit(tmp_path):

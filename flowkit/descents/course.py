@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,7 +52,8 @@ class Course:
         self, end: float, report: Callable[..., None] | None, save: Callable[[], None] | None
     ) -> tuple[str, str]:
         count = 1
-        for target in [k for k in self.grid if k > self._stored]:
+        wanted = set(self.grid)
+        for target in sorted(k for k in wanted | {self.steps} if k > self._stored):
             while self.walk.iteration < target:
                 began = time.monotonic()
                 goal = self.walk.iteration + count
@@ -70,15 +71,17 @@ class Course:
                     report(self.walk.step_size * self.walk.iteration)
                 if time.monotonic() >= end and self.walk.iteration < self.steps:
                     return "time limit", ""
-            self._store()
+            if target in wanted:
+                self.rows.append(self.walk.row())
         return "finished", f"reached iteration {self.steps}"
 
-    def _store(self) -> None:
-        self.rows.append(self.walk.row())
+    def snapshot(self) -> Course:
+        """What is stored, and where the walk stands."""
+        return replace(self, rows=[*self.rows, self.walk.row()])
 
     def _store_end(self) -> None:
         """Where an early stop has come to, unless that is no number."""
-        if self._stored < self.walk.iteration:
+        if self.status != "finished" and self._stored < self.walk.iteration:
             row = self.walk.row()
             if np.isfinite(row.loss) or not self.rows:
                 self.rows.append(row)

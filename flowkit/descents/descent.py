@@ -49,6 +49,9 @@ class Descent:
         What was asked for.
     """
 
+    # `local_slope` is the derivative of a flow: fits of a descent do not use it.
+    slope_is_exact = False
+
     def __init__(self, course: Course, errors: Array | None = None) -> None:
         self.course, walk = course, course.walk
         self.problem, self.w0, self.step_size = walk.problem, walk.w0, walk.step_size

@@ -147,7 +147,7 @@ def _saver(course: Course, checkpoint: Any) -> Callable[[], None] | None:
     def save() -> None:
         nonlocal last
         if time.monotonic() - last > SAVE_EVERY:
-            Descent(course).save(checkpoint)
+            Descent(course.snapshot()).save(checkpoint)
             last = time.monotonic()
 
     return save

@@ -66,7 +66,8 @@ def read(
             raise ValueError("y: missing (only a flow object may stand alone)")
         flow, t, y = t, t.t, t.loss
         relative_error = flow.loss_error if relative_error is None else relative_error
-        slope = flow.local_slope if slope is None else slope
+        if slope is None and getattr(flow, "slope_is_exact", True):
+            slope = flow.local_slope
     t, z = _vector("t", t), _log_values(y)
     if len(z) != len(t):
         raise ValueError(f"y: has {len(z)} elements but t has {len(t)}")
