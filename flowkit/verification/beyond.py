@@ -94,7 +94,7 @@ def scales(profile: Profile) -> dict[Start, float]:
     if full(profile):
         cells = [(n, sigma, seed) for n in NEURONS for sigma in DECADES for seed in range(3)]
     else:
-        cells = [(n, sigma, 0) for n in NEURONS for sigma in (1e-6, 1e-3)]
+        cells = [(n, 1e-6, 0) for n in NEURONS]
         cells += [(2, 1.0, 0), (3, 1.0, 0)]
     return {gaussian(n, sigma, seed): sigma for n, sigma, seed in cells}
 

@@ -15,7 +15,7 @@ from flowkit.verification.starts import Start, finished, rows, several
 from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, known, ratio
 
 KINDS = ("orthonormal", "generic")
-MORE, SAME = 1e12, 1000.0  # ends of runs with more students than teachers, and with as many
+MORE, SAME = 1e12, 2500.0  # ends of runs with more students than teachers, and with as many
 
 
 def learnt(flow: Flow) -> bool:
