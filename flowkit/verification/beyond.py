@@ -16,7 +16,7 @@ from flowkit.flows.flow import Flow
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.figures import draw_exponents, draw_levels
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import exponent, limit, rate, survivors, tried
+from flowkit.verification.measures import absent, exponent, known, limit, rate, survivors, tried
 from flowkit.verification.starts import (
     EARLIER,
     FIXED,
@@ -33,7 +33,7 @@ from flowkit.verification.starts import (
     rows,
     scaled,
 )
-from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, known, random_students, ratio
+from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, random_students, ratio
 
 SLOW = f"to t = {LATE:g}"
 LONE = ("zero", "fading")
@@ -158,7 +158,7 @@ def measure_distributions(profile: Profile) -> Evidence:
         f"default_rng as listed: {len(starts)} runs"
     ]
     runs += [f"{x.name}: held at an unstable profile by symmetry, exponent only" for x in held]
-    return Evidence(values, drawn_levels(known_limit), tuple(runs))
+    return Evidence(values, drawn_levels(known_limit), tuple(runs), absent(values, RATE))
 
 
 # --- leaky students -------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def measure_leaky(profile: Profile) -> Evidence:
         "W(0) = σ default_rng(seed).standard_normal((n, n + 2)), v = e₁, "
         f"{SLOW}; α, n, σ, seeds as listed: {len(starts)} runs",
     )
-    return Evidence(values, drawn_levels([*mirrors, *starts]), runs)
+    return Evidence(values, drawn_levels([*mirrors, *starts]), runs, absent(values, RATE))
 
 
 # --- the teacher's norm ---------------------------------------------------------------------------
@@ -265,7 +265,8 @@ def measure_norm(profile: Profile) -> Evidence:
         f"W(0) = 0.1 ‖v‖ {weights}, n = 3, seed 0, v = ‖v‖e₁, ‖v‖ = 1 and as listed, {SLOW}",
         f"W(0) = 0.1 {weights}, v = ‖v‖e₁, {SLOW}; n, ‖v‖, seed as listed: {len(fixed)} runs",
     )
-    return Evidence(values, drawn_levels([*together.values(), *fixed]), runs)
+    everything = [*together.values(), *fixed]
+    return Evidence(values, drawn_levels(everything), runs, absent(values, RATE))
 
 
 # --- claims ---------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from flowkit.verification.beyond import full, laws, predict_laws
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.figures import draw_deaths
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import frequency, tried, whole_flow
+from flowkit.verification.measures import absent, frequency, tried, whole_flow
 from flowkit.verification.starts import EARLIER, Start, alone, finished, gaussian, normal, teacher
+from flowkit.verification.xu_du import RATE
 
 NONE_SMALL = "runs with a death, σ ≤ 0.01"
 SHARE_SMALL = "share of runs with a death, σ ≤ 0.01"
@@ -106,7 +107,8 @@ def measure_deaths(profile: Profile) -> Evidence:
         )
     starts = followed(profile, cells)
     values |= laws([*starts, pressed])
-    return Evidence(values, drawn(counts, starts), told(counts, starts, pressed))
+    runs = told(counts, starts, pressed)
+    return Evidence(values, drawn(counts, starts), runs, absent(values, RATE))
 
 
 def drawn(counts: dict[Cell, tuple[int, int]], starts: list[Start]) -> partial[None]:

@@ -10,9 +10,9 @@ from flowkit.verification.beyond import full, predict_power
 from flowkit.verification.claim import Claim, Derived, Evidence, Prediction, Profile
 from flowkit.verification.figures import draw_teachers
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import exponent, rate
+from flowkit.verification.measures import absent, exponent, known, rate
 from flowkit.verification.starts import Start, finished, rows, several
-from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, known, ratio
+from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, ratio
 
 KINDS = ("orthonormal", "generic")
 MORE, SAME = 1e12, 2500.0  # ends of runs with more students than teachers, and with as many
@@ -62,7 +62,8 @@ def measure_teachers(profile: Profile) -> Evidence:
         values |= rows(name, rate, kept)
         slow += [(rate_name(x), x.flow, law_rate(x)) for x in finished(kept)]
     draw = partial(draw_teachers, [(x.kind, x.flow) for x in finished(counted)], slow)
-    return Evidence(values, draw, told(every, lost))
+    rates = [rate_of(k, kind) for k in (2, 3) for kind in KINDS]
+    return Evidence(values, draw, told(every, lost), absent(values, *rates))
 
 
 def rate_name(start: Start) -> str:

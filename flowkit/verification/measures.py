@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf, nan
 from typing import Any
 
@@ -80,6 +80,12 @@ def slope(x: Array, y: Array) -> Measured:
     slopes = np.diff(logs) / np.diff(at)
     noise = (y[-1, 1] + y[-2, 1]) / abs(at[-1] - at[-2])
     return Measured(float(slopes[-1]), float(noise + abs(slopes[-1] - slopes[-2])))
+
+
+def absent(values: Mapping[str, Measured], *names: str) -> tuple[str, ...]:
+    """Those of the names that no run has a value for: laws that none of them follows."""
+    measured = {name.partition(" · ")[0] for name in values}
+    return tuple(name for name in names if name not in measured)
 
 
 def known(value: Any) -> float:
