@@ -1,6 +1,6 @@
-"""Gradient descent with a step η on toy case 1: the rate and its constant stay, a logarithm comes.
+"""Gradient descent with a step η near the minimum: rate and constant stay, a logarithm comes.
 
-In units of ‖v‖, on w₁ + w₂ = v, which descent keeps as the flow does; κ = kink weight.
+In units of ‖v‖; κ = kink weight.
 """
 
 from __future__ import annotations
@@ -23,9 +23,46 @@ def pace() -> sp.Expr:
 
 
 @derivation(
+    "descent",
+    "Gradient descent with step η, t = ηk, on the slow manifold: along a profile b = β u, and "
+    "t³L = C (1 − 3η ln t/t + …) with the C that the flow has",
+    "sharpens Xu & Du 2023, Theorem 1; flowkit's own",
+)
+def profile_descent() -> Derived:
+    """The result is (1/u, coefficient of ln t/t in t³L/C)."""
+    u, share = sp.symbols("u x", positive=True)  # x: η ln t/t
+    constant = sp.Symbol("C", positive=True)
+    growth = 1 / (1 - ETA * u)  # of 1/u in one step
+    inverse = TIME + ETA * sp.log(TIME)
+    steps = (
+        Step(
+            "flow",
+            "F is of third order and ∇F(β) = β (self-similar), so b = β u has du/dt = −u²: u = 1/t",
+            sp.Derivative(1 / TIME, TIME),
+            -((1 / TIME) ** 2),
+        ),
+        Step("descent", "u ← u − η u², so 1/u grows by η …", Coefficient(growth, u, 1), ETA),
+        Step("next order", "… + η² u + O(u²)", Coefficient(growth, u, 2), ETA**2),
+        Step(
+            "sum",
+            "1/u = t + η ln t + O(1) solves this up to O(ln t/t²) a step",
+            ETA * sp.Derivative(inverse, TIME),
+            ETA + ETA**2 / TIME,
+        ),
+        Step(
+            "logarithm",
+            "L = C u³, and (1 + η ln t/t)⁻³ = 1 − 3 η ln t/t + …",
+            Coefficient(constant * (1 + share) ** -3, share, 1),
+            -3 * constant,
+        ),
+    )
+    return steps, sp.Tuple(inverse, -3 * ETA)
+
+
+@derivation(
     "toy-1-descent",
-    "Toy case 1 by gradient descent with step η, t = ηk: w₁ and w₂ keep their rate, and t³L = "
-    "π²/6κ² (1 − 3η ln t/t + …), in units of ‖v‖²; the flow has no such logarithm",
+    "Toy case 1 by gradient descent with step η, t = ηk, on w₁ + w₂ = v, which it keeps: "
+    "t³L = π²/6κ² (1 − 3η ln t/t + …), in units of ‖v‖²; the flow has no such logarithm",
     f"sharpens {PAPER}, toy case 1, for descent; flowkit's own",
 )
 def toy_1_descent() -> Derived:

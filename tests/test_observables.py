@@ -294,7 +294,7 @@ def test_shows_itself(double):
         (lambda f: flowkit.observables_at(f.problem, [[1.0]]), "W"),
         (lambda f: flowkit.observables_at(f.problem, [[np.nan] * 4]), "W"),
         (lambda f: flowkit.observables_at(None, [[1.0]]), "problem"),
-        (lambda f: flowkit.phases(None), "flow"),
+        (lambda f: flowkit.phases(None), "run"),
         (lambda f: flowkit.phases(f, angle=0), "angle"),
         (lambda f: flowkit.phases(f, residual=-1), "residual"),
         (lambda f: flowkit.phases(f, ratio=1), "ratio"),
@@ -327,6 +327,22 @@ def test_phases_meet_their_conditions(n):
     fine = flowkit.phases(flowkit.integrate(teacher(20), start(n, 20, 1e-4), 1e6, rtol=1e-13))
     assert abs(found.T1 - fine.T1) <= 3 * found.T1_error + 1e-14
     assert abs(found.T2 - fine.T2) <= 3 * found.T2_error + 1e-14
+
+
+def test_phases_of_a_descent():
+    """The very iterations; and with a small step the times of the flow."""
+    w0, step = start(3, 20, 1e-3), 1e-5
+    found = flowkit.phases(flowkit.descend(teacher(20), w0, step, 5 * 10**5))
+    first, second = round(found.T1 / step), round(found.T2 / step)
+    near = [first - 1, first, second - 1, second]
+    o = flowkit.observables(flowkit.descend(teacher(20), w0, step, second, iterations=near))
+    ready = (o.theta_max <= 0.1) & (o.balance <= 2)
+    assert list(ready) == [False, True, True, True]
+    assert list(np.abs(o.H) <= 0.01) == [False, False, False, True]
+    flow = flowkit.phases(flowkit.integrate(teacher(20), w0, 100.0))
+    assert pytest.approx(flow.T1, rel=1e-3) == found.T1
+    assert pytest.approx(flow.T2, rel=1e-3) == found.T2
+    assert found.plot()
 
 
 def test_phases_scale():

@@ -196,6 +196,15 @@ def test_to_the_end_of_time():
     np.testing.assert_allclose(flow.local_slope[:2], -3, atol=1e-8)
 
 
+def test_as_many_students_as_teachers_to_the_end_of_time():
+    """ln L = −2λt + O(1), λ the least eigenvalue of the Hessian, ¼ − 1/2π."""
+    w0 = 0.01 * np.random.default_rng(0).standard_normal((2, 4))
+    flow = integrate(TeacherStudent(np.eye(2, 4)), w0, 1e40)
+    assert flow.status == "finished"
+    assert flow.stats["steps"] < 1000
+    assert flow.log_loss[-1] / flow.t[-1] == pytest.approx(-(0.5 - 1 / np.pi), rel=1e-12)
+
+
 @pytest.mark.parametrize("size", [1e-9, 1e10])
 def test_small_and_large_starts(size):
     w0 = size * np.array([[1, 1, 0], [1, -2, 1.0]])

@@ -9,7 +9,8 @@ J = ∂h/∂b at v̄_K: every term is of second order in the angles, and none is
 ones.  Within a cluster the angles are small already.
 
 POWER        y = (S² r_K, c_i, S β_i of all students but the longest of each cluster), S = 1 + t/τ.
-EXPONENTIAL  one student a teacher: y = e^{λ(t − start)} r_K, λ the slowest rate of the minimum.
+EXPONENTIAL  one student a teacher: y = e^{λ(t − start)} r_K, λ the slowest rate of the minimum;
+             it comes to rest.
 
 The loss is the line integral of its gradient from the minimum below, where c_i/Σc_i is the same.
 """
@@ -46,6 +47,8 @@ DISTINCT = 0.01
 SMALL = 1e-3
 # EXPONENTIAL: longest step in 1/λ, and λ (t − start) by which the loss has left the doubles.
 FOLDS, VANISHED = 5.0, 350.0
+# λ (t − start) from which on y, only rounding of its slowest mode left to move it, stands still.
+SETTLED = 1e4
 # S² from which on the Jacobian is taken from differences of slopes, and up to what length of y.
 LATE, FEW, STEP = 1e12, 300, 1e-6
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
@@ -342,7 +345,12 @@ class ClusterField:
         move = system.mean * state.r.sum(axis=0) + system.kink_weight * pull(system, state)
         return np.asarray(-move)
 
+    def _settled(self, t: float) -> bool:
+        return self.system.rate * (t - self.system.start) > SETTLED
+
     def slopes(self, t: float, y: Array) -> Array:
+        if self._settled(t):
+            return np.zeros(len(y))
         move = self.system.matrix @ self.velocity(self.state(t, y)).ravel()
         return np.asarray(self._near_pace(t) * self.scales(t) * move + self._growth() * y)
 
@@ -373,6 +381,8 @@ class ClusterField:
 
     def jacobian(self, t: float, y: Array) -> Array:
         scales = self.scales(t)
+        if self._settled(t):
+            return np.zeros((len(y), len(y)))
         if not self.system.rate and scales.max() > LATE and len(y) <= FEW:
             return self._differences(t, y)
         inner = -self.curvature(self.students(t, y))

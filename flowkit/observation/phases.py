@@ -1,4 +1,4 @@
-"""The three phases of Xu & Du, found in a flow by the conditions that end them."""
+"""The three phases of Xu & Du, found in a run by the conditions that end them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.descents.descent import Descent
+from flowkit.descents.run import descend
 from flowkit.flows.flow import Flow
 from flowkit.observation.result import Observables, observables
 
 Array = np.ndarray
 
+Quantity = Callable[[Observables], Array]
+
 BISECTIONS = 60
+AT_ONCE = 65  # iterations of a descent that are looked at together
+NEARBY = 1e-4  # relative distance in time from which a slope is taken
 
 
 @dataclass(frozen=True)
@@ -30,15 +36,16 @@ class Phases:
     T2 : float
         First time at which |H| ≤ `residual` ‖v‖; nan if there is none.
     T1_error, T2_error : float
-        By how much they may be off, from the error of the flow.
+        By how much they may be off: from the error of a flow; of a descent, how long before they
+        its last stored state lies that does not meet the condition.
     angle, residual, ratio : float
         The thresholds: ε₁; what is left of H/‖v‖; 2.
     status : {"three phases", "out of order", "too short"}
     observables : Observables
-        Along the flow, for the figure.
+        Along the run, for the figure.
     """
 
-    flow: Flow
+    run: Flow | Descent
     T1: float
     T2: float
     T1_error: float
@@ -55,7 +62,7 @@ class Phases:
 
     @cached_property
     def observables(self) -> Observables:
-        return observables(self.flow)
+        return observables(self.run)
 
     def plot(self) -> Any:
         """Angles, norms, projections, H and loss against log t, the phases shaded; the Figure."""
@@ -83,13 +90,15 @@ class Phases:
         return f"<table>{body}</table>"
 
 
-def phases(flow: Flow, angle: float = 0.1, residual: float = 0.01, ratio: float = 2.0) -> Phases:
-    """Where Phase 1 and Phase 2 of a flow end.
+def phases(
+    run: Flow | Descent, angle: float = 0.1, residual: float = 0.01, ratio: float = 2.0
+) -> Phases:
+    """Where Phase 1 and Phase 2 of a flow or a descent end.
 
     Parameters
     ----------
-    flow : Flow
-        Of one ReLU teacher, in doubles.
+    run : Flow or Descent
+        Of one ReLU teacher, in doubles.  A descent is run again between its stored iterations.
     angle : float
         ε₁ of the paper, in radians: Phase 1 ends when all θ_i are below it and the projections are
         balanced, h_i ≤ `ratio` h_j.
@@ -113,8 +122,9 @@ def phases(flow: Flow, angle: float = 0.1, residual: float = 0.01, ratio: float 
     small that its proofs go through; here they are when what it proves about their ends comes true.
     Both are found by themselves: T₁ < T₂ is a finding, for small initialisations.
     """
-    if not isinstance(flow, Flow) or len(getattr(flow.problem, "teacher", ())) != 1:
-        raise ValueError("flow: expected a Flow of one teacher, in doubles")
+    single = len(getattr(getattr(run, "problem", None), "teacher", ())) == 1
+    if not (isinstance(run, Flow | Descent) and single):
+        raise ValueError("run: expected a Flow or a Descent of one teacher, in doubles")
     for name, value, least in (("angle", angle, 0), ("residual", residual, 0), ("ratio", ratio, 1)):
         if not least < value < np.inf:
             raise ValueError(f"{name}: must be finite and above {least}, got {value}")
@@ -126,38 +136,61 @@ def phases(flow: Flow, angle: float = 0.1, residual: float = 0.01, ratio: float 
     def left(o: Observables) -> Array:
         return np.abs(o.H) / (residual * o.states.length) - 1
 
-    T1, T1_error = _first(flow, unready, ("theta_max", "balance"))
-    T2, T2_error = _first(flow, left, ("H",))
-    return Phases(flow, T1, T2, T1_error, T2_error, angle, residual, ratio)
+    T1, T1_error = _first(run, unready, ("theta_max", "balance"))
+    T2, T2_error = _first(run, left, ("H",))
+    return Phases(run, T1, T2, T1_error, T2_error, angle, residual, ratio)
 
 
-def _first(
-    flow: Flow, quantity: Callable[[Observables], Array], names: tuple[str, ...]
-) -> tuple[float, float]:
+def _first(run: Flow | Descent, quantity: Quantity, names: tuple[str, ...]) -> tuple[float, float]:
     """The first time at which a quantity is not positive, and its error; nan if there is none."""
-    o = observables(flow)
+    o = observables(run)
     good = np.flatnonzero(quantity(o) <= 0)
     if not len(good):
         return np.nan, np.nan
     if good[0] == 0:
         return float(o.t[0]), 0.0
-    left, right = o.t[good[0] - 1], o.t[good[0]]
+    if isinstance(run, Descent):
+        left, right = (int(run.iteration[k]) for k in (good[0] - 1, good[0]))
+        return _iteration(run, quantity, left, right) * run.step_size, run.step_size
+    t = _crossing(run, quantity, float(o.t[good[0] - 1]), float(o.t[good[0]]))
+    return t, _uncertainty(run, t, names)
+
+
+def _crossing(flow: Flow, quantity: Quantity, left: float, right: float) -> float:
+    """Where it becomes non-positive, by bisection."""
     for _ in range(BISECTIONS):
         middle = 0.5 * (left + right)
         if quantity(observables(flow, middle))[0] <= 0:
             right = middle
         else:
             left = middle
-    return float(right), _uncertainty(flow, float(right), names)
+    return right
+
+
+def _iteration(descent: Descent, quantity: Quantity, left: int, right: int) -> int:
+    """The first iteration after `left` at which it is not positive; at `right` it is not."""
+    while right - left > 1:
+        between = np.unique(np.linspace(left, right, AT_ONCE).astype(int))
+        again = descend(
+            descent.problem,
+            descent.w0,
+            descent.step_size,
+            right,
+            iterations=between,
+            progress=False,
+        )
+        good = np.flatnonzero(quantity(observables(again)) <= 0)
+        left, right = int(between[good[0] - 1]), int(between[good[0]])
+    return right
 
 
 def _uncertainty(flow: Flow, t: float, names: tuple[str, ...]) -> float:
     """How far a crossing moves when a quantity moves by its error: the slowest of them."""
-    around = observables(flow, [t * (1 - 1e-4), t])
+    around = observables(flow, [t * (1 - NEARBY), t])
     errors = [1e-15 * t]
     for name in names:
         before, now = around[name]
-        slope = abs(now - before) / (1e-4 * t)
+        slope = abs(now - before) / (NEARBY * t)
         error = around.error(name)[1]
         if slope > 0 and np.isfinite(error):
             errors.append(float(error / slope))
