@@ -41,7 +41,7 @@ def profile_descent() -> Derived:
             sp.Derivative(1 / TIME, TIME),
             -((1 / TIME) ** 2),
         ),
-        Step("descent", "u ← u − η u², so 1/u grows by η …", Coefficient(growth, u, 1), ETA),
+        Step("descent", "u becomes u − η u², so 1/u grows by η …", Coefficient(growth, u, 1), ETA),
         Step("next order", "… + η² u + O(u²)", Coefficient(growth, u, 2), ETA**2),
         Step(
             "sum",
@@ -84,7 +84,7 @@ def toy_1_descent() -> Derived:
         ),
         Step(
             "descent",
-            "b ← b − η κ b arctan(2b)/π, so 1/b grows by 2κη/π …",
+            "b becomes b − η κ b arctan(2b)/π, so 1/b grows by 2κη/π …",
             Coefficient(ratio, B, 1),
             pace(),
         ),

@@ -60,7 +60,7 @@ def _across() -> tuple[Step, ...]:
     residual = first + second - V * teacher
     students = pull(first / norms[0], norms[1], second / norms[1], THETA_12)
     force = students - pull(first / norms[0], V, teacher, THETA_1)
-    velocity = (-MU * residual - KAPPA * force)[1:, :]
+    velocity = (-MU * residual - KAPPA * force)[1]
     u, q = pair_gradient().result
     along = sp.expand(written_out(u + q))
     pairs = norms[1] * along.subs(THETA, THETA_12) - V * along.subs(THETA, THETA_1)
@@ -68,9 +68,10 @@ def _across() -> tuple[Step, ...]:
     return (
         Step(
             "across the teacher",
-            "dz_1/dt = M_11 z_1 + M_12 z_2, with the weights of the pairs at their angles",
+            "dz_1/dt = M_11 z_1 + M_12 z_2, with the weights of the pairs at their angles; one of the "
+            "components, the others are alike",
             velocity,
-            own * first[1:, :] + coupling() * second[1:, :],
+            own * first[1] + coupling() * second[1],
             DOMAIN,
         ),
         Step(
@@ -92,19 +93,21 @@ def _turning() -> tuple[Step, ...]:
         _wedge(z1, OWN * z1 + m12 * z2) / LENGTH_1**2,
         _wedge(z2, OWN * z2 + m21 * z1) / LENGTH_2**2,
     ]
+    shares = (m12 * LENGTH_2 / LENGTH_1, -m21 * LENGTH_1 / LENGTH_2)
+    turned = [share * sp.sin(ANGLE) for share in shares]
     ratio = LENGTH_1 / LENGTH_2 + LENGTH_2 / LENGTH_1
     return (
         Step(
             "turning",
             "z_1 ∧ dz_1/dt = ‖z_1‖² dα_1/dt: only the other student turns z_1",
             sp.Matrix(turns),
-            sp.Matrix([m12 * LENGTH_2 / LENGTH_1, -m21 * LENGTH_1 / LENGTH_2]) * sp.sin(ANGLE),
+            sp.Matrix(turned),
             DOMAIN,
         ),
         Step(
             "angle between",
             "K = α_2 − α_1, and M_12 = M_21",
-            sp.Subs(turns[1] - turns[0], (m12, m21), (coupling(), coupling())),
+            sp.Subs(turned[1] - turned[0], (m12, m21), (coupling(), coupling())),
             rate(),
             DOMAIN,
         ),
