@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+SAVE_EVERY = 30.0  # seconds between checkpoints
 
 
 @contextmanager
@@ -39,6 +42,22 @@ def write_text(file: Path, content: str) -> None:
     """Write UTF-8 text, complete or not at all."""
     with replacing(file) as temporary:
         temporary.write_text(content, encoding="utf-8")
+
+
+def saver(checkpoint: Any, write: Callable[..., None]) -> Callable[..., None] | None:
+    """A function that writes at most every half minute; None without a file to write."""
+    if checkpoint is None:
+        return None
+    checkpoint_file(checkpoint)
+    last = time.monotonic()
+
+    def save(*state: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > SAVE_EVERY:
+            write(*state)
+            last = time.monotonic()
+
+    return save
 
 
 def checkpoint_file(value: Any) -> Path:

@@ -68,8 +68,8 @@ def _across() -> tuple[Step, ...]:
     return (
         Step(
             "across the teacher",
-            "dz_1/dt = M_11 z_1 + M_12 z_2, with the weights of the pairs at their angles; one of the "
-            "components, the others are alike",
+            "dz_1/dt = M_11 z_1 + M_12 z_2, with the weights of the pairs at their angles; one "
+            "component, the others are alike",
             velocity,
             own * first[1] + coupling() * second[1],
             DOMAIN,

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowkit
-from flowkit import LeakyReLU, TeacherStudent, descend
+from flowkit import LeakyReLU, TeacherStudent, descend, files
 from flowkit.descents import course
-from flowkit.descents import run as descent_run
 from flowkit.descents.pair_walk import PairWalk
 from flowkit.descents.plain_walk import PlainWalk
 
@@ -396,7 +395,7 @@ def test_interrupted(walk, call, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("iterations", [None, [900]])
 def test_checkpoints_on_the_way(iterations, tmp_path, monkeypatch):
-    monkeypatch.setattr(descent_run, "SAVE_EVERY", -1.0)
+    monkeypatch.setattr(files, "SAVE_EVERY", -1.0)
     whole, seen = descend(AXIS, TOY, 0.1, 1000, iterations=iterations), []
     save = flowkit.Descent.save
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,10 @@ from flowkit.descents.descent import Descent
 from flowkit.descents.pair_walk import PairWalk
 from flowkit.descents.plain_walk import PlainWalk
 from flowkit.descents.walk import Walk
-from flowkit.files import checkpoint_file
+from flowkit.files import saver
 from flowkit.flows.costs import checked_seconds
 from flowkit.flows.prepare import positive
 from flowkit.flows.progress import log_progress
-from flowkit.flows.run import SAVE_EVERY
 from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.symbolic_loss import SymbolicLoss
 from flowkit.problems.teacher_student import TeacherStudent
@@ -129,25 +126,10 @@ def _walk(problem: Any, w0: Any, step_size: float) -> Walk:
 
 
 def _run(course: Course, seconds: float, checkpoint: Any, progress: bool | None) -> Descent:
-    save = _saver(course, checkpoint)
+    save = saver(checkpoint, lambda: Descent(course.snapshot()).save(checkpoint))
     with log_progress(course.walk.step_size * course.steps, progress) as report:
         course.run(seconds, report, save)
     descent = Descent(course)
     if checkpoint is not None:
         descent.save(checkpoint)
     return descent
-
-
-def _saver(course: Course, checkpoint: Any) -> Callable[[], None] | None:
-    if checkpoint is None:
-        return None
-    checkpoint_file(checkpoint)
-    last = time.monotonic()
-
-    def save() -> None:
-        nonlocal last
-        if time.monotonic() - last > SAVE_EVERY:
-            Descent(course.snapshot()).save(checkpoint)
-            last = time.monotonic()
-
-    return save

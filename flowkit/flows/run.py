@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from flowkit.files import checkpoint_file
+from flowkit.files import saver
 from flowkit.flows.costs import MAX_STEPS, checked_count, checked_seconds
 from flowkit.flows.flow import Flow
 from flowkit.flows.march import Limits
@@ -27,8 +25,6 @@ from flowkit.problems.phase_retrieval import PhaseRetrieval
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
-
-SAVE_EVERY = 30.0  # seconds between checkpoints
 
 
 def integrate(
@@ -82,28 +78,13 @@ def _run(
     checkpoint: Any,
     progress: bool | None,
 ) -> Flow:
-    save = _saver(setting, path, checkpoint)
+    save = saver(checkpoint, lambda: Flow(setting, path).checkpoint(checkpoint))
     with log_progress(setting.t_max, progress) as report:
         setting.march(path, limits, report, save)
     flow = Flow(setting, path, times)
     if checkpoint is not None:
         flow.checkpoint(checkpoint)
     return flow
-
-
-def _saver(setting: Setting, path: Path, checkpoint: Any) -> Callable[[], None] | None:
-    if checkpoint is None:
-        return None
-    checkpoint_file(checkpoint)
-    last = time.monotonic()
-
-    def save() -> None:
-        nonlocal last
-        if time.monotonic() - last > SAVE_EVERY:
-            Flow(setting, path).checkpoint(checkpoint)
-            last = time.monotonic()
-
-    return save
 
 
 def _stops(

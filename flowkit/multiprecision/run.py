@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from math import ceil, inf, log2, log10
 from typing import Any
@@ -13,7 +13,7 @@ import flint
 import numpy as np
 from flint import arb
 
-from flowkit.files import checkpoint_file
+from flowkit.files import saver
 from flowkit.flows.costs import MAX_STEPS, checked_count, checked_seconds
 from flowkit.flows.progress import log_progress
 from flowkit.multiprecision.certify import Limits, certified, first_run
@@ -27,7 +27,6 @@ from flowkit.problems.problem import checked_digits
 
 Array = np.ndarray
 LATEST = 100  # log10 of the longest t_max
-SAVE_EVERY = 30.0  # seconds
 MOST_DIGITS = 1000
 DOUBLE = 15  # digits of results as doubles
 
@@ -77,7 +76,7 @@ def _go(flow: PreciseFlow, limits: Limits, checkpoint: Any, progress: Any) -> Pr
     with flint.ctx.workprec(flow.bits):
         end = log_time(ball(flow.t_max))
     limits.reporter = _reporter(flow.ready, float(flow.t_max), progress)
-    limits.saver = _saver(flow, checkpoint)
+    limits.saver = saver(checkpoint, partial(_save, flow, checkpoint))
     flow.certificate = None
     flow.run = first_run(flow.ready, flow.digits_asked, end, limits, flow.run_or_none)
     if flow.certify and flow.run.status == "interrupted":
@@ -113,21 +112,10 @@ def _reporter(ready: Prepared, t_max: float, progress: bool | None) -> Any:
     return reporter
 
 
-def _saver(flow: PreciseFlow, checkpoint: Any) -> Any:
-    if checkpoint is None:
-        return None
-    file = checkpoint_file(checkpoint)
-    last = clock.monotonic()
-
-    def save(run: Run) -> None:
-        nonlocal last
-        if clock.monotonic() - last > SAVE_EVERY:
-            flow.run = run
-            flow.refresh()
-            flow.save(file)
-            last = clock.monotonic()
-
-    return save
+def _save(flow: PreciseFlow, checkpoint: Any, run: Run) -> None:
+    flow.run = run
+    flow.refresh()
+    flow.save(checkpoint)
 
 
 def w0_exact(w0: Any) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 from flowkit.verification.claim import HOLDS
 from flowkit.verification.mathematics import mathml
 from flowkit.verification.numbers import margin, number, predicted
-from flowkit.verification.report import COUNTED, MARK, Report, Result, Row
+from flowkit.verification.results import COUNTED, MARK, Result, Results, Row
 
 FOLDED_RUNS = 6
 INLINE_NOTES = 12  # with more rows, notes of those that hold are folded
@@ -20,12 +20,12 @@ POWER = re.compile(r"(?P<value>[\d.]+)e(?P<power>[+-]\d+)")
 MINUS = re.compile(r"(?<![\w.])-(?=\d|inf)")
 
 
-def page(report: Report) -> str:
+def page(report: Results) -> str:
     """The whole page."""
     return str(_template("page").render(_context(report)))
 
 
-def table(report: Report) -> str:
+def table(report: Results) -> str:
     """One line a claim, for notebooks."""
     return str(_template("table").render(_context(report), compact=True))
 
@@ -73,7 +73,7 @@ def folded_notes(result: Result) -> list[Row]:
     return [row for row in result.rows if row.measured.note and row.verdict == HOLDS]
 
 
-def _context(report: Report) -> dict[str, Any]:
+def _context(report: Results) -> dict[str, Any]:
     return {
         "report": report,
         "date": datetime.fromisoformat(report.date).strftime("%Y-%m-%d %H:%M"),

@@ -14,13 +14,13 @@ from math import isfinite
 from typing import Any
 
 from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED, Measured, Prediction
-from flowkit.verification.report import Report, Result, Row
+from flowkit.verification.results import Result, Results, Row
 
 COPIED = ("claim_id", "group", "statement", "formula", "source", "profile", "verdict")
 NUMBERS = ("value", "tolerance", "error")
 
 
-def report_to_dict(report: Report) -> dict[str, Any]:
+def report_to_dict(report: Results) -> dict[str, Any]:
     """All that a page shows, but figures."""
     verdicts = Counter(result.verdict for result in report)
     return {

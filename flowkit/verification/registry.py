@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
-from flowkit.verification import (
-    beyond,
-    beyond_deaths,
-    beyond_teachers,
-    closed_forms,
-    xu_du,
-    xu_du_descent,
-    xu_du_initialisation,
-    xu_du_phases,
-    xu_du_potential,
-)
 from flowkit.verification.claim import Claim
 from flowkit.verification.groups import ORDER
 
 _SOURCES = (
-    closed_forms,
-    xu_du,
-    xu_du_descent,
-    xu_du_initialisation,
-    xu_du_phases,
-    xu_du_potential,
-    beyond,
-    beyond_deaths,
-    beyond_teachers,
+    "closed_forms",
+    "xu_du",
+    "xu_du_descent",
+    "xu_du_initialisation",
+    "xu_du_phases",
+    "xu_du_potential",
+    "beyond",
+    "beyond_deaths",
+    "beyond_teachers",
 )
+_LISTED = [
+    claim for source in _SOURCES for claim in import_module(f"flowkit.verification.{source}").CLAIMS
+]
 _CLAIMS: dict[str, Claim] = {
-    claim.id: claim
-    for group in ORDER
-    for source in _SOURCES
-    for claim in source.CLAIMS
-    if claim.group == group
+    claim.id: claim for group in ORDER for claim in _LISTED if claim.group == group
 }
 
 

@@ -20,7 +20,8 @@ import flowkit
 from flowkit.files import write_text
 from flowkit.verification.claim import Claim
 from flowkit.verification.record import result_from_dict, result_to_dict, to_json
-from flowkit.verification.report import Report, Result
+from flowkit.verification.report import Report
+from flowkit.verification.results import Result
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED
 from flowkit.verification.numbers import margin, number, predicted
-from flowkit.verification.report import MARK, Report, Result, Row
+from flowkit.verification.results import MARK, Result, Results, Row
 
 COLOUR = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow"}
 COLUMNS = ("claim", "quantity", "predicted", "measured", "margin", "verdict")
@@ -20,7 +20,7 @@ SHOWN = 12  # rows of a claim
 NARROW, NOTE = 30, 100  # a quantity is wrapped, and a note cut, beyond this
 
 
-def text(report: Report, colour: bool = False, width: int = 140) -> str:
+def text(report: Results, colour: bool = False, width: int = 140) -> str:
     """Claim, quantity, prediction, measurement, margin and verdict, by headings."""
     from rich.console import Console
     from rich.text import Text
