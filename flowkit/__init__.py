@@ -42,8 +42,8 @@ _HOME = {
     "fit_rate": "flowkit.rates",
     "self_similar_profile": "flowkit.asymptotics.profile",
     "Asymptotics": "flowkit.asymptotics.result",
-    "observables": "flowkit.observation.result",
-    "observables_at": "flowkit.observation.result",
+    "observables": "flowkit.observation.collect",
+    "observables_at": "flowkit.observation.collect",
     "Observables": "flowkit.observation.result",
     "phases": "flowkit.observation.phases",
     "Phases": "flowkit.observation.phases",
@@ -64,11 +64,11 @@ if TYPE_CHECKING:
     from flowkit.integration import load as load
     from flowkit.integration import resume as resume
     from flowkit.multiprecision.flow import PreciseFlow as PreciseFlow
+    from flowkit.observation.collect import observables as observables
+    from flowkit.observation.collect import observables_at as observables_at
     from flowkit.observation.phases import Phases as Phases
     from flowkit.observation.phases import phases as phases
     from flowkit.observation.result import Observables as Observables
-    from flowkit.observation.result import observables as observables
-    from flowkit.observation.result import observables_at as observables_at
     from flowkit.problems.phase_retrieval import PhaseRetrieval as PhaseRetrieval
     from flowkit.problems.symbolic_loss import SymbolicLoss as SymbolicLoss
     from flowkit.problems.teacher_student import TeacherStudent as TeacherStudent

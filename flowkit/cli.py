@@ -119,7 +119,7 @@ def build_parser() -> Parser:
 def run_verify(options: argparse.Namespace) -> int:
     """`flowkit verify`."""
     import flowkit
-    from flowkit.verification.record import to_json
+    from flowkit.verification.reports.record import to_json
 
     _check_destinations(options.json)
     folder = Path(options.report) if options.report else None
@@ -314,7 +314,7 @@ def _plot(flow: Any, file: str) -> None:
 def _show(report: Any) -> None:
     from shutil import get_terminal_size
 
-    from flowkit.verification.terminal import text
+    from flowkit.verification.reports.terminal import text
 
     terminal = sys.stdout.isatty()
     width = get_terminal_size().columns if terminal else 160

@@ -10,10 +10,10 @@ import pytest
 
 import flowkit
 from flowkit.plots import svg
-from flowkit.verification import beyond_deaths, beyond_teachers, measures
-from flowkit.verification.beyond import law, over_relu
 from flowkit.verification.claim import FAILS, HOLDS, PROFILES, UNDECIDED, Measured, Prediction
-from flowkit.verification.starts import (
+from flowkit.verification.papers import beyond_deaths, beyond_teachers, measures
+from flowkit.verification.papers.beyond import law, over_relu
+from flowkit.verification.papers.starts import (
     Start,
     alone,
     gaussian,
@@ -23,7 +23,7 @@ from flowkit.verification.starts import (
     simplex,
     teacher,
 )
-from flowkit.verification.xu_du import EXPONENT
+from flowkit.verification.papers.xu_du import EXPONENT
 
 NAMES = (
     "neurons-and-scales",

@@ -8,11 +8,11 @@ import pytest
 import flowkit
 from flowkit.verification.check import check
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction
-from flowkit.verification.mathematics import mathml
-from flowkit.verification.numbers import number, predicted
-from flowkit.verification.page import page, typeset
-from flowkit.verification.report import Report
-from flowkit.verification.terminal import text
+from flowkit.verification.reports.mathematics import mathml
+from flowkit.verification.reports.numbers import number, predicted
+from flowkit.verification.reports.page import page, typeset
+from flowkit.verification.reports.report import Report
+from flowkit.verification.reports.terminal import text
 
 FORMULA = r"\lim_{t\to\infty} t^3 L = \frac{\pi^2}{6}\Bigl(\sum_i \mathbf w_i\Bigr)^2"
 

@@ -11,7 +11,7 @@ import flowkit
 from flowkit.cli import main
 from flowkit.verification import registry
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction
-from flowkit.verification.xu_du import EXPONENT
+from flowkit.verification.papers.xu_du import EXPONENT
 
 CHEAP = ["relu/quadrature", "xu-du/toy-2"]
 
@@ -143,7 +143,7 @@ def test_everything_holds():
 def test_interrupt_ends_verify(monkeypatch, capsys):
     """A run cut short is no evidence: Ctrl-C must not end in a verdict."""
     from flowkit.flows import pair_setting, steppers
-    from flowkit.verification import xu_du
+    from flowkit.verification.papers import xu_du
 
     def step(*_):
         raise KeyboardInterrupt
@@ -156,7 +156,7 @@ def test_interrupt_ends_verify(monkeypatch, capsys):
 
 
 def test_a_run_that_fails_decides_nothing(monkeypatch):
-    from flowkit.verification import measures, xu_du
+    from flowkit.verification.papers import measures, xu_du
 
     monkeypatch.setattr(measures, "integrate", partial(flowkit.integrate, max_steps=5))
     xu_du.symmetric_flow.cache_clear()

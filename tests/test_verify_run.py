@@ -16,7 +16,7 @@ import flowkit
 from flowkit.verification import registry, run
 from flowkit.verification.check import check
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction
-from flowkit.verification.results import Result, Row
+from flowkit.verification.reports.results import Result, Row
 from flowkit.verification.store import Store, claim_fingerprint, sources_fingerprint
 from flowkit.verification.tasks import Tasks, grouped
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import flowkit
-from flowkit.verification import (
+from flowkit.verification.claim import PROFILES, Measured
+from flowkit.verification.groups import BEYOND, CLOSED_FORMS, ORDER
+from flowkit.verification.papers import (
     xu_du_descent,
     xu_du_initialisation,
     xu_du_phases,
     xu_du_potential,
 )
-from flowkit.verification.claim import PROFILES, Measured
-from flowkit.verification.groups import BEYOND, CLOSED_FORMS, ORDER
-from flowkit.verification.measures import greatest, last, least, slope
+from flowkit.verification.papers.measures import greatest, last, least, slope
 
 SOURCES = (xu_du_descent, xu_du_phases, xu_du_potential, xu_du_initialisation)
 NEW = [claim for source in SOURCES for claim in source.CLAIMS]

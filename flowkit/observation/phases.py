@@ -13,7 +13,8 @@ import numpy as np
 from flowkit.descents.descent import Descent
 from flowkit.descents.run import descend
 from flowkit.flows.flow import Flow
-from flowkit.observation.result import Observables, observables
+from flowkit.observation.collect import observables
+from flowkit.observation.result import Observables
 
 Array = np.ndarray
 

@@ -1,4 +1,4 @@
-"""`flowkit.observables`: what the papers look at, along a run, each with its error."""
+"""What the papers look at along a run, each quantity with its error."""
 
 from __future__ import annotations
 
@@ -12,25 +12,15 @@ import flint
 import numpy as np
 from flint import arb
 
-from flowkit.descents.descent import Descent
-from flowkit.flows.flow import Flow, significant
-from flowkit.multiprecision.flow import PreciseFlow
+from flowkit.flows.flow import significant
 from flowkit.observation import geometry, spectrum
-from flowkit.observation.states import (
-    States,
-    of_descent,
-    of_flow,
-    of_precise_flow,
-    of_weights,
-)
+from flowkit.observation.states import States
 from flowkit.problems.exact import to_float, to_mpf
-from flowkit.problems.problem import Problem
 from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
 ROUNDING = 4e-16
-SAFETY = 3.0
 
 
 class Label(NamedTuple):
@@ -329,107 +319,6 @@ class Observables:
         precise = self.states.bits and self._digits > 15
         convert = np.frompyfunc(_mpf if precise else _double, 1, 1)
         return np.asarray(convert(values).astype(object if precise else float))
-
-
-def observables(run: Any, t: Any = None) -> Observables:
-    """What the papers look at along a run: θ_i, θ_ij, h_i, H, r, z_i, Z, κ_ij, ‖∇L‖/L^⅔ and more.
-
-    Parameters
-    ----------
-    run : Flow, PreciseFlow or Descent
-        Of a problem with teachers; angles and projections are those to the first.
-    t : float or array_like, optional
-        Times; by default those that the run has stored.  A descent has only those.
-
-    Returns
-    -------
-    Observables
-        Arrays by name, each with its error; small angles and residuals keep the relative accuracy
-        of the run, which weights in doubles could not hold.
-
-    Raises
-    ------
-    ValueError
-        No run of students and a teacher, or t outside of it.
-
-    Notes
-    -----
-    Definitions: W. Xu & S. S. Du, arXiv 2302.10034, preliminaries (h_i, θ_i, r), case study (z_i,
-    κ_ij, Z).
-    """
-    if not hasattr(getattr(run, "problem", None), "teacher"):
-        raise ValueError(f"run: expected a run of students and a teacher, got {run!r}")
-    if isinstance(run, Flow):
-        return _of_flow(run, t)
-    if isinstance(run, PreciseFlow):
-        return _of_precise_flow(run, t)
-    if isinstance(run, Descent):
-        return _of_descent(run, t)
-    raise ValueError(f"run: expected a Flow, PreciseFlow or Descent, got {run!r}")
-
-
-def observables_at(problem: Any, W: Any) -> Observables:
-    """The same at given weights.
-
-    Parameters
-    ----------
-    problem : TeacherStudent or PhaseRetrieval
-    W : array_like, shape (n, d) or (m, n, d)
-        One set of students, or several.
-
-    Raises
-    ------
-    ValueError
-        Wrong shape, not finite.
-    """
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem: expected one with a teacher, got {problem!r}")
-    try:
-        stack = np.asarray(W, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError("W: expected an array of real numbers") from None
-    whole = stack[None] if stack.ndim != 3 else stack
-    states = of_weights(problem, np.array([problem.students(rows, "W") for rows in whole]))
-    nothing = np.full(len(whole), ROUNDING)
-    return Observables(problem, states, lambda: (states.nudged(nothing, 0), SAFETY))
-
-
-def _of_flow(flow: Flow, t: Any) -> Observables:
-    times = flow.t if t is None else np.unique(flow._inside(t))
-
-    def nearby() -> tuple[States, float]:
-        path, factor = flow.finer
-        return of_flow(flow, np.minimum(times, path.end), path), factor
-
-    return Observables(flow.problem, of_flow(flow, times), nearby)
-
-
-def _of_precise_flow(flow: PreciseFlow, t: Any) -> Observables:
-    points = flow._points if t is None else flow._inside(np.ravel(t))
-    states = of_precise_flow(flow, points)
-
-    def nearby() -> tuple[States, float]:
-        digits = flow._state_digits(points) if flow.certified else np.zeros(len(points))
-        return states.nudged(10.0 ** -np.minimum(digits, 300.0), 0), SAFETY
-
-    return Observables(flow.problem, states, nearby, flow._shown)
-
-
-def _of_descent(descent: Descent, t: Any) -> Observables:
-    at = np.arange(len(descent.t))
-    if t is not None:
-        times = np.ravel(np.asarray(t, dtype=float))
-        at = np.searchsorted(descent.t, times * (1 - 1e-12))
-        known = at < len(descent.t)
-        known[known] &= np.isclose(descent.t[at[known]], times[known], rtol=1e-12)
-        if not known.all():
-            raise ValueError(f"t: the descent has stored nothing at {times[~known][0]:.10g}")
-    states = of_descent(descent, at)
-
-    def nearby() -> tuple[States, float]:
-        return states.nudged(np.minimum(descent.loss_error[at], 1.0), 0), SAFETY
-
-    return Observables(descent.problem, states, nearby)
 
 
 def _whole(s: States) -> Array:

@@ -19,7 +19,7 @@ from flowkit.verification.claim import (
     Prediction,
     base,
 )
-from flowkit.verification.results import Result, Row
+from flowkit.verification.reports.results import Result, Row
 
 UNKNOWN = Prediction(nan, nan)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from flowkit.verification.results import Result
+from flowkit.verification.reports.results import Result
 
 Watch = Callable[["str | Result"], None]
 

@@ -19,9 +19,8 @@ _SOURCES = (
     "beyond_deaths",
     "beyond_teachers",
 )
-_LISTED = [
-    claim for source in _SOURCES for claim in import_module(f"flowkit.verification.{source}").CLAIMS
-]
+_PAPERS = [import_module(f"flowkit.verification.papers.{source}") for source in _SOURCES]
+_LISTED = [claim for paper in _PAPERS for claim in paper.CLAIMS]
 _CLAIMS: dict[str, Claim] = {
     claim.id: claim for group in ORDER for claim in _LISTED if claim.group == group
 }

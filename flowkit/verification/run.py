@@ -11,8 +11,8 @@ from typing import Any
 from flowkit.verification.claim import PROFILES
 from flowkit.verification.progress import claims_progress
 from flowkit.verification.registry import find
-from flowkit.verification.report import Report
-from flowkit.verification.results import Result
+from flowkit.verification.reports.report import Report
+from flowkit.verification.reports.results import Result
 from flowkit.verification.store import Store
 from flowkit.verification.workers import check_here, check_in_processes
 

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import flowkit
 from flowkit.files import write_text
 from flowkit.verification.claim import Claim
-from flowkit.verification.record import result_from_dict, result_to_dict, to_json
-from flowkit.verification.report import Report
-from flowkit.verification.results import Result
+from flowkit.verification.reports.record import result_from_dict, result_to_dict, to_json
+from flowkit.verification.reports.report import Report
+from flowkit.verification.reports.results import Result
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 

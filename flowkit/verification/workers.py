@@ -18,7 +18,7 @@ from threading import Lock, Thread
 
 from flowkit.verification.check import check, describe, lost, prepare
 from flowkit.verification.claim import Claim
-from flowkit.verification.results import Result
+from flowkit.verification.reports.results import Result
 from flowkit.verification.tasks import Tasks, grouped
 from flowkit.verification.worker import BROKEN, READY
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from flowkit.flows.flow import Flow
 from flowkit.flows.run import integrate
-from flowkit.observation.result import observables
+from flowkit.observation.collect import observables
 from flowkit.problems.numbers import rational
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import CORNER, LEMMA_3
-from flowkit.verification.xu_du import PAPER
+from flowkit.verification.papers.xu_du import PAPER
 
 Array = np.ndarray
 CONFIDENCE = 0.999

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Any
 
 from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED
-from flowkit.verification.numbers import margin, number, predicted
-from flowkit.verification.results import MARK, Result, Results, Row
+from flowkit.verification.reports.numbers import margin, number, predicted
+from flowkit.verification.reports.results import MARK, Result, Results, Row
 
 COLOUR = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow"}
 COLUMNS = ("claim", "quantity", "predicted", "measured", "margin", "verdict")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.verification.claim import HOLDS
-from flowkit.verification.mathematics import mathml
-from flowkit.verification.numbers import margin, number, predicted
-from flowkit.verification.results import COUNTED, MARK, Result, Results, Row
+from flowkit.verification.reports.mathematics import mathml
+from flowkit.verification.reports.numbers import margin, number, predicted
+from flowkit.verification.reports.results import COUNTED, MARK, Result, Results, Row
 
 FOLDED_RUNS = 6
 INLINE_NOTES = 12  # with more rows, notes of those that hold are folded

@@ -12,13 +12,13 @@ import numpy as np
 from flowkit.descents.descent import Descent
 from flowkit.descents.run import descend
 from flowkit.flows.run import integrate
-from flowkit.observation.result import observables
+from flowkit.observation.collect import observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.rates import fit_power_law
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import UPPER
-from flowkit.verification.measures import half_width, known, last, slope, whole_flow
-from flowkit.verification.xu_du import PAPER, mirror_images, mirror_law, start_name
+from flowkit.verification.papers.measures import half_width, known, last, slope, whole_flow
+from flowkit.verification.papers.xu_du import PAPER, mirror_images, mirror_law, start_name
 
 Array = np.ndarray
 FOLLOWS = "coefficient of η ln T/T in L over that of the flow"

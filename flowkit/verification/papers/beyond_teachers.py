@@ -6,13 +6,13 @@ from functools import partial
 
 from flowkit.asymptotics.rates import slowest_rate
 from flowkit.flows.flow import Flow
-from flowkit.verification.beyond import full, predict_power
 from flowkit.verification.claim import Claim, Derived, Evidence, Prediction, Profile
-from flowkit.verification.figures import draw_teachers
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import absent, exponent, known, rate
-from flowkit.verification.starts import Start, finished, rows, several
-from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, ratio
+from flowkit.verification.papers.beyond import full, predict_power
+from flowkit.verification.papers.figures import draw_teachers
+from flowkit.verification.papers.measures import absent, exponent, known, rate
+from flowkit.verification.papers.starts import Start, finished, rows, several
+from flowkit.verification.papers.xu_du import EXPONENT, RATE, RATIO, ratio
 
 KINDS = ("orthonormal", "generic")
 MORE, SAME = 1e12, 2500.0  # ends of runs with more students than teachers, and with as many

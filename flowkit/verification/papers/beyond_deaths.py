@@ -9,13 +9,21 @@ from math import log
 import numpy as np
 
 from flowkit.flows.flow import Flow
-from flowkit.verification.beyond import full, laws, predict_laws
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
-from flowkit.verification.figures import draw_deaths
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import absent, frequency, tried, whole_flow
-from flowkit.verification.starts import EARLIER, Start, alone, finished, gaussian, normal, teacher
-from flowkit.verification.xu_du import RATE
+from flowkit.verification.papers.beyond import full, laws, predict_laws
+from flowkit.verification.papers.figures import draw_deaths
+from flowkit.verification.papers.measures import absent, frequency, tried, whole_flow
+from flowkit.verification.papers.starts import (
+    EARLIER,
+    Start,
+    alone,
+    finished,
+    gaussian,
+    normal,
+    teacher,
+)
+from flowkit.verification.papers.xu_du import RATE
 
 NONE_SMALL = "runs with a death, σ ≤ 0.01"
 SHARE_SMALL = "share of runs with a death, σ ≤ 0.01"

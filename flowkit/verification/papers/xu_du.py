@@ -18,9 +18,9 @@ from flowkit.asymptotics.result import Asymptotics
 from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
-from flowkit.verification.figures import draw_exponentials, draw_power_laws
 from flowkit.verification.groups import LOWER, SINGLE, TOYS, UPPER
-from flowkit.verification.measures import exponent, known, limit, rate, whole_flow, worst
+from flowkit.verification.papers.figures import draw_exponentials, draw_power_laws
+from flowkit.verification.papers.measures import exponent, known, limit, rate, whole_flow, worst
 
 Array = np.ndarray
 PAPER = "Xu & Du 2023"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.files import write_text
-from flowkit.verification.page import page, table
-from flowkit.verification.record import report_to_dict, to_json
-from flowkit.verification.results import Results
-from flowkit.verification.terminal import text
+from flowkit.verification.reports.page import page, table
+from flowkit.verification.reports.record import report_to_dict, to_json
+from flowkit.verification.reports.results import Results
+from flowkit.verification.reports.terminal import text
 
 
 class Report(Results):
@@ -27,7 +27,7 @@ class Report(Results):
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the figures as plain data; see `flowkit.verification.record`."""
+        """All but the figures as plain data; see `flowkit.verification.reports.record`."""
         return report_to_dict(self)
 
     def save(self, file: Any) -> None:

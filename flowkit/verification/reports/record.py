@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any
 
 from flowkit.verification.claim import FAILS, HOLDS, UNDECIDED, Measured, Prediction
-from flowkit.verification.results import Result, Results, Row
+from flowkit.verification.reports.results import Result, Results, Row
 
 COPIED = ("claim_id", "group", "statement", "formula", "source", "profile", "verdict")
 NUMBERS = ("value", "tolerance", "error")

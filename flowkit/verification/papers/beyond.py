@@ -14,10 +14,18 @@ import numpy as np
 
 from flowkit.flows.flow import Flow
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
-from flowkit.verification.figures import draw_exponents, draw_levels
 from flowkit.verification.groups import BEYOND
-from flowkit.verification.measures import absent, exponent, known, limit, rate, survivors, tried
-from flowkit.verification.starts import (
+from flowkit.verification.papers.figures import draw_exponents, draw_levels
+from flowkit.verification.papers.measures import (
+    absent,
+    exponent,
+    known,
+    limit,
+    rate,
+    survivors,
+    tried,
+)
+from flowkit.verification.papers.starts import (
     EARLIER,
     FIXED,
     LATE,
@@ -33,7 +41,7 @@ from flowkit.verification.starts import (
     rows,
     scaled,
 )
-from flowkit.verification.xu_du import EXPONENT, RATE, RATIO, random_students, ratio
+from flowkit.verification.papers.xu_du import EXPONENT, RATE, RATIO, random_students, ratio
 
 SLOW = f"to t = {LATE:g}"
 LONE = ("zero", "fading")

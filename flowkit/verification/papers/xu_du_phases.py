@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.flow import Flow
+from flowkit.observation.collect import observables
 from flowkit.observation.drawing import draw_phases
 from flowkit.observation.phases import Phases, phases
-from flowkit.observation.result import Observables, observables
+from flowkit.observation.result import Observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import PHASE_3, PHASES
-from flowkit.verification.measures import exponent, greatest, known, last, least, whole_flow
-from flowkit.verification.xu_du import EXPONENT, PAPER, mirror_law, symmetric_flow
+from flowkit.verification.papers.measures import exponent, greatest, known, last, least, whole_flow
+from flowkit.verification.papers.xu_du import EXPONENT, PAPER, mirror_law, symmetric_flow
 
 Array = np.ndarray
 DIMENSION = 50

@@ -12,7 +12,7 @@ import numpy as np
 from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Measured
-from flowkit.verification.measures import tried, whole_flow
+from flowkit.verification.papers.measures import tried, whole_flow
 
 Array = np.ndarray
 EARLIER = 1e40

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from flowkit.flows.flow import Flow
-from flowkit.observation.result import Observables, observables
+from flowkit.observation.collect import observables
+from flowkit.observation.result import Observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import LOWER, POTENTIAL, SEPARATION
-from flowkit.verification.measures import greatest, known, last, least, slope, whole_flow
-from flowkit.verification.xu_du import (
+from flowkit.verification.papers.measures import greatest, known, last, least, slope, whole_flow
+from flowkit.verification.papers.xu_du import (
     PAPER,
     exponential_flow,
     mirror_law,

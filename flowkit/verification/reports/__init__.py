@@ -1,0 +1,1 @@
+"""Results of claims: as data, JSON, a terminal table, an HTML page."""
