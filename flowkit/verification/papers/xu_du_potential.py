@@ -334,7 +334,7 @@ CLAIMS = (
         "Z = Σ_{i<j}‖zᵢ − zⱼ‖ falls no faster than dZ/dt ≥ −c n²‖v‖θ²_max, so Z = Ω(1/t); here "
         "c ≤ 2/π, and c → 1/4π in toy case 1; in toy cases 2 and 3 Z = 0",
         f"{PAPER}, Lemma 31; the constants are flowkit's own (toy-1-series; 2/π bounds the pull of "
-        "pairs by their angles)",
+        "pairs by their angles, as long as Σ‖wᵢ‖ ≤ ‖v‖ n/(n − 1))",
         Derived(predict_potential),
         measure_potential,
         POTENTIAL,

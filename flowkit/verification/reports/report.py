@@ -40,6 +40,9 @@ class Report(Results):
         else:
             raise ValueError(f"file: {str(file)!r} must end in .html or .json")
 
+    def __repr__(self) -> str:
+        return f"<Report of {self.headline}>"
+
     def __str__(self) -> str:
         return text(self)
 
