@@ -56,7 +56,8 @@ def measure_toy_1(profile: Profile, scale: float = 1.0) -> Evidence:
         "lim t b/‖v‖": limit(t, t * np.abs(w[:, 0, 1]) / scale, flow.loss_error),
     }
     level = mirror_law(scale).constant
-    return Evidence(values, partial(draw_power_laws, {"toy case 1": flow}, level))
+    run = f"w = ‖v‖(0.3, ±0.2), v = ‖v‖e₁, ‖v‖ = {scale:g}, t to 1e12"
+    return Evidence(values, partial(draw_power_laws, {"toy case 1": flow}, level), (run,))
 
 
 @cache
@@ -127,6 +128,13 @@ def drawn_exponential(name: str, kind: str) -> Any:
     return partial(draw_exponentials, runs)
 
 
+def exponential_run(kind: str) -> tuple[str, ...]:
+    """What was run, in words."""
+    _, w0 = aligned(kind)
+    rows = ", ".join(str(tuple(row)) for row in w0.tolist())
+    return (f"W(0) = {rows}, v = e₁, t to {600 / len(w0):g}",)
+
+
 def scaled_limit(flow: Flow) -> Measured:
     """exp(n t) L at the end of the run."""
     scaled = np.exp(flow.log_loss + len(flow.w0) * flow.t)
@@ -165,7 +173,7 @@ def measure_single(profile: Profile) -> Evidence:
         CONSTANT: scaled_limit(flow),
         "deviation from the exact solution": exact_gap(flow, 1),
     }
-    return Evidence(values, drawn_exponential("n = 1", "single"))
+    return Evidence(values, drawn_exponential("n = 1", "single"), exponential_run("single"))
 
 
 def measure_toy_2(profile: Profile) -> Evidence:
@@ -177,7 +185,8 @@ def measure_toy_2(profile: Profile) -> Evidence:
         CONSTANT: scaled_limit(flow),
         "deviation from ¼‖v‖²H₀²e⁻ⁿᵗ": worst(flow, gap),
     }
-    return Evidence(values, drawn_exponential("toy case 2, n = 3", "parallel"))
+    draw = drawn_exponential("toy case 2, n = 3", "parallel")
+    return Evidence(values, draw, exponential_run("parallel"))
 
 
 def measure_toy_3(profile: Profile) -> Evidence:
@@ -189,7 +198,9 @@ def measure_toy_3(profile: Profile) -> Evidence:
         "spread of the neurons": Measured(spread, 0.0),
         "deviation from one neuron at time n t": exact_gap(flow, 3),
     }
-    return Evidence(values, drawn_exponential("toy case 3, n = 3", "equal"))
+    return Evidence(
+        values, drawn_exponential("toy case 3, n = 3", "equal"), exponential_run("equal")
+    )
 
 
 # --- random initialisations -------------------------------------------------------------------

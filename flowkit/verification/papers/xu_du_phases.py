@@ -148,8 +148,8 @@ def _draw_angles(chosen: list[tuple[int, float, int]], figure: Any) -> None:
 
 
 def measure_order(profile: Profile) -> Evidence:
-    shown = starts(profile)[-1]
-    return Evidence(collected(profile, _order), partial(_draw_three, shown), runs(profile))
+    drawn = f"figure: n = 4, σ = {SMALL[0]:g}, seed 0, t to 1e6"
+    return Evidence(collected(profile, _order), _draw_three, (*runs(profile), drawn))
 
 
 def _order(start: tuple[int, float, int]) -> dict[str, Measured]:
@@ -159,9 +159,10 @@ def _order(start: tuple[int, float, int]) -> dict[str, Measured]:
     return {ORDER: Measured(value, error)}
 
 
-def _draw_three(start: tuple[int, float, int], figure: Any) -> None:
+def _draw_three(figure: Any) -> None:
     figure.set_size_inches(9, 10)
-    draw_phases(figure.subplots(5, 1, sharex=True), found_phases(*start))
+    flow = whole_flow(*small_start(4, SMALL[0], 0), 1e6)
+    draw_phases(figure.subplots(5, 1, sharex=True), phases(flow))
 
 
 def measure_phase_2(profile: Profile) -> Evidence:
@@ -232,7 +233,7 @@ def _draw_phase_3(chosen: list[tuple[int, float, int]], figure: Any) -> None:
         left.loglog(o.t[late], o.theta_max[late], label=name(start))
         right.semilogx(o.t[late], o.local_slope[late])
     left.set(xlabel="t", ylabel="largest θᵢ")
-    right.set(xlabel="t", ylabel="d ln L/d ln t")
+    right.set(xlabel="t", ylabel="d ln L/d ln t", ylim=(-8, 0.5))
     right.axhline(-3, color="k", linestyle=":")
     left.legend(fontsize=6)
 
