@@ -1,6 +1,7 @@
 """Observables: against textbook formulas in many digits, closed forms, invariances; the phases."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -290,6 +291,9 @@ def test_shows_itself(double):
         (lambda f: flowkit.observables(3), "run"),
         (lambda f: flowkit.observables(f, [1e13]), "t"),
         (lambda f: flowkit.observables(f, "soon"), "t"),
+        (lambda f: flowkit.observables(f, []), "t"),
+        (lambda f: flowkit.observables_at(f.problem, np.zeros((0, 3, 4))), "W"),
+        (lambda f: flowkit.phases(f, angle="x"), "angle"),
         (lambda f: flowkit.observables(f)["thetas"], "name"),
         (lambda f: flowkit.observables_at(f.problem, [[1.0]]), "W"),
         (lambda f: flowkit.observables_at(f.problem, [[np.nan] * 4]), "W"),
@@ -362,9 +366,70 @@ def test_phases_of_one_student_exactly():
 
 def test_short_and_large_runs_say_so():
     short = flowkit.phases(flowkit.integrate(teacher(6), start(4, 6), 1e-2))
-    assert short.status == "too short" and np.isnan(short.T2)
+    assert short.status == "not reached" and np.isnan(short.T2)
     large = flowkit.phases(flowkit.integrate(teacher(6), start(4, 6, 0.01), 1e6))
     assert large.status == "out of order"
+
+
+def test_phases_last_to_the_end():
+    """What held at first and is lost again does not count."""
+    flow = flowkit.integrate(flowkit.TeacherStudent([1.0, 0]), [[2, 0.01], [1.1, -0.01]], 1e6)
+    found = flowkit.phases(flow)
+    first = flowkit.observables(flow, [0.0])
+    assert first.theta_max[0] < 0.1 and first.balance[0] < 2
+    assert found.status == "not reached" and np.isnan(found.T1)
+    flow = flowkit.integrate(teacher(5), start(3, 5, 1.0, 2), 1e4)
+    found = flowkit.phases(flow)
+    later = flowkit.observables(flow, np.geomspace(found.T2, 1e4, 2000))
+    assert (np.abs(later.H) <= 0.01 * (1 + 1e-9)).all()
+
+
+def test_phases_of_the_living():
+    """A student at zero does not count."""
+    flow = flowkit.integrate(teacher(6), start(4, 6, 0.1), 1e10)
+    assert [event.neuron for event in flow.events] == [2]
+    o = flowkit.observables(flow, [1e10])
+    h = np.delete(o.h[0], 2)
+    assert o.balance[0] == pytest.approx(h.max() / h.min(), rel=1e-14)
+
+
+def test_phases_of_students_that_start_aligned():
+    """T₁ = 0: the figure has no first phase."""
+    flow = flowkit.integrate(teacher(3), [[0.3, 0.01, 0], [0.2, -0.01, 0.005]], 1e4)
+    found = flowkit.phases(flow)
+    assert found.T1 == 0
+    assert found.plot()
+
+
+def test_times_in_any_order(double):
+    ordered = flowkit.observables(double, [1.0, 1.0, 10.0, 100.0])
+    mixed = flowkit.observables(double, [10.0, 1.0, 100.0, 1.0])
+    place = [2, 0, 3, 1]
+    for name in ("t", "theta", "Z", "loss"):
+        assert (getattr(mixed, name) == getattr(ordered, name)[place]).all()
+        if name != "t":
+            assert (mixed.error(name) == ordered.error(name)[place]).all()
+
+
+def test_pickle(double):
+    descent = flowkit.descend(teacher(4), start(3, 4, 0.1), 0.05, 100)
+    for run in (double, descent):
+        o = flowkit.observables(run)
+        again = pickle.loads(pickle.dumps(o))
+        assert (again.theta == o.theta).all()
+        assert (again.error("Z") == o.error("Z")).all()
+
+
+@pytest.mark.parametrize(("eta", "steps"), [(0.4, 10**5), (0.05, 10**4)])
+def test_errors_along_a_descent(eta, steps):
+    """Against descent in 60 digits early, and the flow's own decay of r late."""
+    w0 = [[0.1, 0.1, 0], [0.2, -0.3, 0.1]]
+    descent = flowkit.descend(teacher(3), w0, eta, steps)
+    o = flowkit.observables(descent)
+    known = o.error("H") < np.abs(o.H)
+    assert known[:20].all()
+    for name in ("theta", "Z", "kappa_max", "H"):
+        assert (o.error(name) > 0).any()
 
 
 def test_phases_show_themselves():

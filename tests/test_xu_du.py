@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowkit
-from flowkit.verification.claim import PROFILES, Measured
+from flowkit.verification.claim import PROFILES, Measured, Prediction
 from flowkit.verification.groups import BEYOND, CLOSED_FORMS, ORDER
 from flowkit.verification.papers import (
     xu_du_descent,
@@ -14,19 +14,38 @@ from flowkit.verification.papers import (
     xu_du_phases,
     xu_du_potential,
 )
-from flowkit.verification.papers.measures import greatest, last, least, slope
+from flowkit.verification.papers.measures import infima, last, limit, plain, slope, suprema
 
 SOURCES = (xu_du_descent, xu_du_phases, xu_du_potential, xu_du_initialisation)
 NEW = [claim for source in SOURCES for claim in source.CLAIMS]
 
 
 def planted(prediction, measured):
-    """Ten per cent off (and beyond a tolerance wider than that)."""
-    off = max(0.1 * abs(prediction.value), 2.5 * prediction.tolerance, 0.01)
+    """Ten per cent off; of zero and of an inequality, so that the measured value is ruled out."""
+    value = prediction.value
+    if prediction.relation == "=" and value:
+        wide = 3 * prediction.tolerance if prediction.tolerance > 0.05 * abs(value) else 0.0
+        return replace(prediction, value=value + max(0.1 * abs(value), wide))
     if prediction.relation == "=":
-        return replace(prediction, value=prediction.value + off)
+        return replace(prediction, value=measured.value + max(0.1, 3 * prediction.tolerance))
     sign = -1 if prediction.relation == "<=" else 1
+    off = max(0.1 * abs(measured.value), 2.5 * prediction.tolerance, 1e-9)
     return replace(prediction, value=measured.value + sign * off)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["xu-du/phase-3", "xu-du/descent", "xu-du/upper-bound-n2", "xu-du/lower-bound-n2"]
+)
+def test_exponents_of_other_laws_fail(name):
+    claim = next(c for c in flowkit.claims() if c.id == name)
+    evidence = claim.measure(PROFILES["quick"])
+    wrong = {"<=": -4.0, ">=": -2.0, "=": -2.0}
+    for row, measured in evidence.values.items():
+        if row.startswith("exponent"):
+            prediction = claim.prediction(row)
+            other = replace(prediction, value=wrong[prediction.relation])
+            assert other.verdict(measured) == "fails", row
 
 
 def test_every_group_of_the_paper_has_a_claim():
@@ -83,11 +102,43 @@ def test_too_short_a_run_decides_nothing(monkeypatch):
 # --- what claims measure with -------------------------------------------------------------------
 
 
-def test_extremes_with_errors():
-    values, errors = np.array([1.0, 3.0, 2.9]), np.array([0.1, 0.1, 0.5])
-    assert greatest(values, errors) == Measured(3.0, pytest.approx(0.4))
-    assert least(values, errors) == Measured(1.0, pytest.approx(0.1))
-    assert greatest(np.array([np.nan, 2.0]), np.zeros(2)) == Measured(2.0, 0.0)
+def test_suprema_between_steps():
+    """H = H₀ e^(−t/2) in closed form; the largest H (1 − e^(−t)) lies between two steps."""
+    flow = flowkit.integrate(flowkit.TeacherStudent([1.0, 0.0]), [[0.25, 0.0]], 50.0)
+
+    def bump(o):
+        values = o.H * (1 - np.exp(-o.t))
+        return values, o.error("H")
+
+    found = suprema(flow, {"bump": bump})["bump"]
+    exact = 0.75 * 2 / 3**1.5  # at e^(−t) = 1/3
+    assert abs(found.value - exact) <= found.error + 1e-9 * exact
+    assert found.error < 1e-8
+    assert infima(flow, {"H": plain("H")}, 1.0, 4.0)["H"].value == pytest.approx(
+        0.75 * np.exp(-2), rel=1e-9
+    )
+
+
+def test_an_unknown_error_decides_nothing():
+    flow = flowkit.integrate(flowkit.TeacherStudent([1.0, 0.0]), [[0.25, 0.0]], 50.0)
+    nobody = suprema(flow, {"x": lambda o: (o.H, np.full(len(o.t), np.nan))})["x"]
+    assert Prediction(0.1, 0.0, "<=").verdict(nobody) == "undecided"
+    assert Prediction(1.0, 1e-3).verdict(Measured(1.5, -5.0)) == "undecided"
+
+
+@pytest.mark.parametrize("power", [0.2, 0.5, 1.0, 2.0])
+def test_limit_of_a_slow_power(power):
+    t = np.geomspace(1, 1e12, 200)
+    found = limit(t, 1 + t**-power, np.zeros(200))
+    assert 1 <= found.value <= 1 + 1.01 * found.error
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [(0.0, 0.0, "fails"), (1e-9, 1e-12, "holds"), (1e-9, 1e-8, "undecided"), (-1.0, 0.1, "fails")],
+)
+def test_strictly_more(value, error, verdict):
+    assert Prediction(0.0, 0.0, ">").verdict(Measured(value, error)) == verdict
 
 
 def test_last_counts_the_drift():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flowkit.descents.descent import Descent
+from flowkit.descents.pair_walk import PairWalk
 from flowkit.flows.flow import Flow
 from flowkit.multiprecision.flow import PreciseFlow
 from flowkit.observation.result import ROUNDING, Observables
@@ -21,7 +23,8 @@ from flowkit.problems.problem import Problem
 
 Array = np.ndarray
 
-SAFETY = 3.0
+SAFETY, PATTERNS = 3.0, 8
+ROUGH = 10.0  # of a difference to a descent with simulated rounding
 
 
 def observables(run: Any, t: Any = None) -> Observables:
@@ -32,7 +35,7 @@ def observables(run: Any, t: Any = None) -> Observables:
     run : Flow, PreciseFlow or Descent
         Of a problem with teachers; angles and projections are those to the first.
     t : float or array_like, optional
-        Times; by default those that the run has stored.  A descent has only those.
+        Times, in any order; by default those that the run has stored.  A descent has only those.
 
     Returns
     -------
@@ -82,44 +85,63 @@ def observables_at(problem: Any, W: Any) -> Observables:
     except (TypeError, ValueError):
         raise ValueError("W: expected an array of real numbers") from None
     whole = stack[None] if stack.ndim != 3 else stack
+    if not len(whole):
+        raise ValueError("W: no weights are given")
     states = of_weights(problem, np.array([problem.students(rows, "W") for rows in whole]))
-    nothing = np.full(len(whole), ROUNDING)
-    return Observables(problem, states, lambda: (states.nudged(nothing, 0), SAFETY))
+    return Observables(problem, states, partial(_nudged, states, np.full(len(whole), ROUNDING)))
 
 
 def _of_flow(flow: Flow, t: Any) -> Observables:
-    times = flow.t if t is None else np.unique(flow._inside(t))
+    if t is None:
+        times, place = flow.t, None
+    else:
+        times, place = np.unique(_some(flow._inside(t)), return_inverse=True)
+    states = of_flow(flow, times)
+    return Observables(flow.problem, states.at(place), partial(_finer, flow, times, place))
 
-    def nearby() -> tuple[States, float]:
-        path, factor = flow.finer
-        return of_flow(flow, np.minimum(times, path.end), path), factor
 
-    return Observables(flow.problem, of_flow(flow, times), nearby)
+def _finer(flow: Flow, times: Array, place: Any) -> tuple[list[States], float]:
+    path, factor = flow.finer
+    return [of_flow(flow, np.minimum(times, path.end), path).at(place)], factor
 
 
 def _of_precise_flow(flow: PreciseFlow, t: Any) -> Observables:
-    points = flow._points if t is None else flow._inside(np.ravel(t))
+    points = flow._points if t is None else flow._inside(_some(np.asarray(t, dtype=object)))
     states = of_precise_flow(flow, points)
+    digits = flow._state_digits(points) if flow.certified else np.zeros(len(points))
+    share = 10.0 ** -np.minimum(digits, 300.0)
+    return Observables(flow.problem, states, partial(_nudged, states, share), flow._shown)
 
-    def nearby() -> tuple[States, float]:
-        digits = flow._state_digits(points) if flow.certified else np.zeros(len(points))
-        return states.nudged(10.0 ** -np.minimum(digits, 300.0), 0), SAFETY
 
-    return Observables(flow.problem, states, nearby, flow._shown)
+def _nudged(states: States, share: Array) -> tuple[list[States], float]:
+    return [states.nudged(share, seed) for seed in range(PATTERNS)], SAFETY
 
 
 def _of_descent(descent: Descent, t: Any) -> Observables:
     at = np.arange(len(descent.t))
     if t is not None:
-        times = np.ravel(np.asarray(t, dtype=float))
+        times = _some(np.asarray(t, dtype=float))
         at = np.searchsorted(descent.t, times * (1 - 1e-12))
         known = at < len(descent.t)
-        known[known] &= np.isclose(descent.t[at[known]], times[known], rtol=1e-12)
+        known[known] &= np.isclose(descent.t[at[known]], times[known], rtol=1e-12, atol=0)
         if not known.all():
             raise ValueError(f"t: the descent has stored nothing at {times[~known][0]:.10g}")
-    states = of_descent(descent, at)
+    states = of_descent(descent, at, descent.course.walk)
+    return Observables(descent.problem, states, partial(_rough, descent, at))
 
-    def nearby() -> tuple[States, float]:
-        return states.nudged(np.minimum(descent.loss_error[at], 1.0), 0), SAFETY
 
-    return Observables(descent.problem, states, nearby)
+def _rough(descent: Descent, at: Array) -> tuple[list[States], float]:
+    """Of the same descent with simulated rounding."""
+    walk = descent.course.walk
+    if not isinstance(walk, PairWalk):
+        states = of_descent(descent, at, walk)
+        share = np.minimum(descent.loss_error[at], 1.0)
+        return [states.nudged(share, seed) for seed in range(PATTERNS)], SAFETY
+    return [of_descent(descent, at, walk.rough(seed)) for seed in (1, 2)], ROUGH
+
+
+def _some(t: Array) -> Array:
+    """At least one time, flat."""
+    if t.size == 0:
+        raise ValueError("t: no time is given")
+    return t.ravel()

@@ -63,15 +63,16 @@ def _range(phases: Any) -> tuple[float, float]:
 
 def _bands(phases: Any) -> list[tuple[float, float]]:
     left, right = _range(phases)
-    one, two = (min(x, right) if np.isfinite(x) else right for x in (phases.T1, phases.T2))
+    ends = (x if np.isfinite(x) else right for x in (phases.T1, phases.T2))
+    one, two = (min(max(x, left), right) for x in ends)
     return [(left, one), (one, max(one, two)), (max(one, two), right)]
 
 
 def _middles(phases: Any) -> list[float | None]:
     """Where the names of the phases stand: the geometric middle of wide enough bands."""
     left, right = _range(phases)
-    wide = 0.05 * np.log(right / left)
-    return [float(np.sqrt(a * b)) if np.log(b / a) > wide else None for a, b in _bands(phases)]
+    wide = (right / left) ** 0.05
+    return [float(np.sqrt(a * b)) if b > wide * a else None for a, b in _bands(phases)]
 
 
 def angles(axes: Any, t: Array, o: Any) -> None:

@@ -15,6 +15,7 @@ from flowkit.descents.run import descend
 from flowkit.flows.flow import Flow
 from flowkit.observation.collect import observables
 from flowkit.observation.result import Observables
+from flowkit.problems.teacher_student import TeacherStudent
 
 Array = np.ndarray
 
@@ -32,16 +33,16 @@ class Phases:
     Attributes
     ----------
     T1 : float
-        First time at which every θ_i ≤ `angle` and every h_i ≤ `ratio` h_j (all h positive); nan if
-        there is none.
+        From when on, to the end of the run, every θ_i ≤ `angle` and every h_i ≤ `ratio` h_j (all h
+        positive) of the students that are not at zero; nan if that is not so at the end.
     T2 : float
-        First time at which |H| ≤ `residual` ‖v‖; nan if there is none.
+        From when on |H| ≤ `residual` ‖v‖; nan if that is not so at the end.
     T1_error, T2_error : float
         By how much they may be off: from the error of a flow; of a descent, how long before they
-        its last stored state lies that does not meet the condition.
+        the last iteration lies that does not meet the condition.
     angle, residual, ratio : float
         The thresholds: ε₁; what is left of H/‖v‖; 2.
-    status : {"three phases", "out of order", "too short"}
+    status : {"three phases", "out of order", "not reached"}
     observables : Observables
         Along the run, for the figure.
     """
@@ -58,7 +59,7 @@ class Phases:
     @property
     def status(self) -> str:
         if not (np.isfinite(self.T1) and np.isfinite(self.T2)):
-            return "too short"
+            return "not reached"
         return "three phases" if self.T1 < self.T2 else "out of order"
 
     @cached_property
@@ -120,15 +121,18 @@ def phases(
     Notes
     -----
     W. Xu & S. S. Du, arXiv 2302.10034, Theorems 4 and 5.  The paper sets T₁ and T₂ in advance, so
-    small that its proofs go through; here they are when what it proves about their ends comes true.
-    Both are found by themselves: T₁ < T₂ is a finding, for small initialisations.
+    small that its proofs go through; here what it proves about their ends is true from them on.
+    Both are found by themselves: T₁ < T₂ is a finding, for small initialisations.  Between the
+    steps of a flow a condition could fail for a moment unseen.
     """
-    single = len(getattr(getattr(run, "problem", None), "teacher", ())) == 1
+    problem = getattr(run, "problem", None)
+    single = isinstance(problem, TeacherStudent) and len(problem.teacher) == 1
     if not (isinstance(run, Flow | Descent) and single):
         raise ValueError("run: expected a Flow or a Descent of one teacher, in doubles")
     for name, value, least in (("angle", angle, 0), ("residual", residual, 0), ("ratio", ratio, 1)):
-        if not least < value < np.inf:
-            raise ValueError(f"{name}: must be finite and above {least}, got {value}")
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (number and least < value < np.inf):
+            raise ValueError(f"{name}: must be a finite number above {least}, got {value!r}")
 
     def unready(o: Observables) -> Array:
         with np.errstate(invalid="ignore"):
@@ -137,23 +141,23 @@ def phases(
     def left(o: Observables) -> Array:
         return np.abs(o.H) / (residual * o.states.length) - 1
 
-    T1, T1_error = _first(run, unready, ("theta_max", "balance"))
-    T2, T2_error = _first(run, left, ("H",))
+    T1, T1_error = _since(run, unready, ("theta_max", "balance"))
+    T2, T2_error = _since(run, left, ("H",))
     return Phases(run, T1, T2, T1_error, T2_error, angle, residual, ratio)
 
 
-def _first(run: Flow | Descent, quantity: Quantity, names: tuple[str, ...]) -> tuple[float, float]:
-    """The first time at which a quantity is not positive, and its error; nan if there is none."""
+def _since(run: Flow | Descent, quantity: Quantity, names: tuple[str, ...]) -> tuple[float, float]:
+    """From when on a quantity is not positive, and the error of that; nan if it ends positive."""
     o = observables(run)
-    good = np.flatnonzero(quantity(o) <= 0)
-    if not len(good):
-        return np.nan, np.nan
-    if good[0] == 0:
+    bad = np.flatnonzero(~(quantity(o) <= 0))
+    if not len(bad):
         return float(o.t[0]), 0.0
+    if bad[-1] == len(o) - 1:
+        return np.nan, np.nan
     if isinstance(run, Descent):
-        left, right = (int(run.iteration[k]) for k in (good[0] - 1, good[0]))
+        left, right = (int(run.iteration[k]) for k in (bad[-1], bad[-1] + 1))
         return _iteration(run, quantity, left, right) * run.step_size, run.step_size
-    t = _crossing(run, quantity, float(o.t[good[0] - 1]), float(o.t[good[0]]))
+    t = _crossing(run, quantity, float(o.t[bad[-1]]), float(o.t[bad[-1] + 1]))
     return t, _uncertainty(run, t, names)
 
 
@@ -169,7 +173,7 @@ def _crossing(flow: Flow, quantity: Quantity, left: float, right: float) -> floa
 
 
 def _iteration(descent: Descent, quantity: Quantity, left: int, right: int) -> int:
-    """The first iteration after `left` at which it is not positive; at `right` it is not."""
+    """The iteration after the last one at which it is positive, between these two."""
     while right - left > 1:
         between = np.unique(np.linspace(left, right, AT_ONCE).astype(int))
         again = descend(
@@ -180,8 +184,10 @@ def _iteration(descent: Descent, quantity: Quantity, left: int, right: int) -> i
             iterations=between,
             progress=False,
         )
-        good = np.flatnonzero(quantity(observables(again)) <= 0)
-        left, right = int(between[good[0] - 1]), int(between[good[0]])
+        if again.status == "interrupted":
+            raise KeyboardInterrupt
+        bad = np.flatnonzero(~(quantity(observables(again)) <= 0))
+        left, right = int(between[bad[-1]]), int(between[bad[-1] + 1])
     return right
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from html import escape
 from itertools import combinations
@@ -37,7 +37,7 @@ LABELS = {
     "pair_theta": Label("θ_ij", "angle between w_i and w_j, (m, n, n)", 0),
     "norms": Label("‖w_i‖", "norms, (m, n)", 1),
     "h": Label("h_i", "projection w_i·v̄, (m, n)", 1),
-    "balance": Label("max h_i / min h_j", "inf where some h_j ≤ 0, (m,)", 0),
+    "balance": Label("max h_i / min h_j", "of those not at zero; inf where an h_j ≤ 0, (m,)", 0),
     "H": Label("H", "‖v‖ − Σ h_i, (m,)", 1),
     "r": Label("r", "Σ w_i − v, (m, d)", 1),
     "r_norm": Label("‖r‖", "its norm, (m,)", 1),
@@ -77,7 +77,7 @@ class Observables:
         self,
         problem: Any,
         states: States,
-        nearby: Callable[[], tuple[States, float]],
+        nearby: Callable[[], tuple[list[States], float]],
         digits: int = 15,
     ) -> None:
         self.problem, self.states = problem, states
@@ -94,21 +94,28 @@ class Observables:
     def error(self, name: str) -> Array:
         """Estimated absolute error of a quantity, an array of its shape, in doubles.
 
-        Of a flow in doubles the difference to a run with a finer tolerance, and rounding; of
-        others the change when every number of the state moves by its own relative error.
+        Of a flow in doubles the difference to a run with a finer tolerance, and rounding; of a
+        descent to runs with simulated rounding; of others the largest change when every number of
+        the state moves up or down by its relative error.  Like the estimate of any difference, a
+        single entry may be far too small where two runs cross.
         """
         nearby, factor = self._nearby
-        here, there = self[name], nearby[name]
-        value = _floats(here)
+        here = self[name]
+        value, widest = _floats(here), np.zeros(here.shape)
         with np.errstate(invalid="ignore"):
-            gap = np.where(here == there, 0.0, np.abs(_floats(here - there))) * factor
+            for other in nearby:
+                there = other[name]
+                gap = np.where(here == there, 0.0, np.abs(_floats(here - there)))
+                widest = np.maximum(widest, np.where(np.isnan(gap), np.inf, gap))
             rounding = 0.0 if self.states.bits else ROUNDING
-            return np.asarray(np.where(np.isnan(value), np.nan, gap + rounding * np.abs(value)))
+            errors = factor * widest + rounding * np.abs(value)
+            return np.asarray(np.where(np.isnan(value), np.nan, errors))
 
     @cached_property
-    def _nearby(self) -> tuple[Observables, float]:
-        states, factor = self._look_nearby()
-        return Observables(self.problem, states, self._look_nearby, self._digits), factor
+    def _nearby(self) -> tuple[list[Observables], float]:
+        found, factor = self._look_nearby()
+        others = [Observables(self.problem, s, self._look_nearby, self._digits) for s in found]
+        return others, factor
 
     # --- quantities -------------------------------------------------------------------------
 
@@ -186,9 +193,12 @@ class Observables:
     @cached_property
     def balance(self) -> Array:
         def ratio(s: States) -> Array:
-            least, most = s.along.min(axis=1), s.along.max(axis=1)
             infinite = arb("inf") if s.bits else np.inf
-            return np.where(least > 0, most / np.where(least > 0, least, 1), infinite)
+            found = np.full(len(s.t), infinite)
+            for k, (h, alive) in enumerate(zip(s.along, _alive(s), strict=True)):
+                if alive.any() and h[alive].min() > 0:
+                    found[k] = h[alive].max() / h[alive].min()
+            return found
 
         return self._numbers(self._of(ratio))
 
@@ -333,11 +343,11 @@ def _alive(s: States) -> Array:
     return np.array([[any(row) for row in rows] for rows in _whole(s).tolist()])
 
 
-def _gaps(s: States) -> list[tuple[Array, Array]]:
+def _gaps(s: States) -> Iterator[tuple[Array, Array]]:
     """z_i − z_j (m, p) of every pair, and how it changes."""
-    pairs = combinations(range(s.along.shape[1]), 2)
     moves = s.velocity[..., 1:]
-    return [(s.across[:, i] - s.across[:, j], moves[:, i] - moves[:, j]) for i, j in pairs]
+    for i, j in combinations(range(s.along.shape[1]), 2):
+        yield s.across[:, i] - s.across[:, j], moves[:, i] - moves[:, j]
 
 
 def _with_zeros(rows: Array, bits: int) -> Array:

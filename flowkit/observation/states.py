@@ -12,6 +12,7 @@ from flint import arb, arb_mat
 
 from flowkit.descents.descent import Descent
 from flowkit.descents.pair_walk import PairWalk
+from flowkit.descents.walk import Walk
 from flowkit.flows import coordinates, kernel
 from flowkit.flows.cluster_field import ClusterField
 from flowkit.flows.coordinates import System, Work
@@ -26,6 +27,9 @@ from flowkit.observation.geometry import lengths, tidy
 from flowkit.problems.pairs import residual
 
 Array = np.ndarray
+
+
+VARYING = ("along", "across", "residual", "velocity", "loss", "gradient_norm")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,13 @@ class States:
         """‖v‖."""
         return lengths(self.teachers[:1])[0]
 
+    def at(self, place: Any) -> States:
+        """The states at these places; None: all."""
+        if place is None:
+            return self
+        chosen: dict[str, Any] = {name: getattr(self, name)[place] for name in ("t", *VARYING)}
+        return replace(self, **chosen)
+
     def nudged(self, relative: Array, seed: int) -> States:
         """Every number changed by its share of `relative` (m,), up or down."""
         draw = np.random.default_rng(seed)
@@ -82,9 +93,8 @@ class States:
                 change = np.frompyfunc(arb, 1, 1)(change)
             return np.asarray(x * (1 + change))
 
-        names = ("along", "across", "residual", "velocity", "loss", "gradient_norm")
         with flint.ctx.workprec(self.bits or 53):
-            changed: dict[str, Any] = {name: nudge(getattr(self, name)) for name in names}
+            changed: dict[str, Any] = {name: nudge(getattr(self, name)) for name in VARYING}
             return replace(self, **changed)
 
 
@@ -138,19 +148,27 @@ def of_flow(flow: Flow, t: Array, path: Path | None = None) -> States:
     return _in_frame(setting, rows, t, sample.loss, sample.gradient_norm)
 
 
-def of_descent(descent: Descent, at: Array) -> States:
-    """Stored states of a descent, by their places."""
+def of_descent(descent: Descent, at: Array, walk: Walk) -> States:
+    """Stored states of a descent by their places, or those of the same made by another walk."""
     t, loss, gradient = descent.t[at], descent.loss[at], descent.gradient_norm[at]
-    walk = descent.course.walk
     if not isinstance(walk, PairWalk):
         found = of_weights(descent.problem, descent.w[at])
         return replace(found, t=t, loss=loss, gradient_norm=gradient)
-    rows = []
-    for place, (system, r, w, alive) in enumerate(descent._states()):
+    stored = walk is descent.course.walk
+    found_rows: dict[int, Any] = {}
+    for place in range(int(at.max()) + 1):
+        row = descent._rows[place]
+        if not stored:
+            walk.advance(row.iteration)
+            row = walk.row()
         if place in at:
+            system, r, w, alive = walk.state(row)
             moving = _moving(system, coordinates.workspace(system), r, w)
-            rows.append(_expanded(walk.setting, alive, *moving))
-    return _in_frame(walk.setting, rows, t, loss, gradient)
+            norm = row.loss, row.gradient
+            found_rows[place] = _expanded(walk.setting, alive, *moving), norm
+    rows = [found_rows[place][0] for place in at.tolist()]
+    ends = np.array([found_rows[place][1] for place in at.tolist()])
+    return _in_frame(walk.setting, rows, t, ends[:, 0], ends[:, 1])
 
 
 def _in_frame(

@@ -8,6 +8,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
+SIGN = {"<=": 1.0, ">=": -1.0, ">": -1.0}
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 
 
@@ -20,8 +21,8 @@ class Prediction:
     value : float
     tolerance : float
         Largest deviation, beyond the measurement's own error, that still confirms it.
-    relation : {"=", "<=", ">="}
-        Measured value to predicted value.
+    relation : {"=", "<=", ">=", ">"}
+        Measured value to predicted value; ">" leaves no room for equality.
     text : str
         The prediction as the paper writes it.
     """
@@ -33,12 +34,16 @@ class Prediction:
 
     def verdict(self, measured: Measured) -> str:
         """Compare: "holds" and "fails" only where the error of the measurement allows it."""
-        if not (isfinite(measured.value) and isfinite(measured.error)):
+        if not (isfinite(measured.value) and isfinite(measured.error) and measured.error >= 0):
             return UNDECIDED
-        excess = self._excess(measured)
-        if excess + measured.error <= self.tolerance:
+        excess, error = self._excess(measured), measured.error
+        if excess + error < self.tolerance or (
+            self.relation != ">" and excess + error == self.tolerance
+        ):
             return HOLDS
-        return FAILS if excess - measured.error > self.tolerance else UNDECIDED
+        beyond = excess - error
+        strict = self.relation == ">" and beyond == self.tolerance
+        return FAILS if beyond > self.tolerance or strict else UNDECIDED
 
     def margin(self, measured: Measured) -> float:
         """How far the measured value is from where it would contradict; negative beyond that."""
@@ -46,7 +51,7 @@ class Prediction:
 
     def _excess(self, measured: Measured) -> float:
         difference = measured.value - self.value
-        return {"=": abs(difference), "<=": difference, ">=": -difference}[self.relation]
+        return abs(difference) if self.relation == "=" else difference * SIGN[self.relation]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from flowkit.verification.claim import Claim, Derived, Evidence, Prediction, Pro
 from flowkit.verification.groups import BEYOND
 from flowkit.verification.papers.beyond import full, predict_power
 from flowkit.verification.papers.figures import draw_teachers
-from flowkit.verification.papers.measures import absent, exponent, known, rate
+from flowkit.verification.papers.measures import exponent, known, rate
 from flowkit.verification.papers.starts import Start, finished, rows, several
 from flowkit.verification.papers.xu_du import EXPONENT, RATE, RATIO, ratio
 
@@ -62,8 +62,8 @@ def measure_teachers(profile: Profile) -> Evidence:
         values |= rows(name, rate, kept)
         slow += [(rate_name(x), x.flow, law_rate(x)) for x in finished(kept)]
     draw = partial(draw_teachers, [(x.kind, x.flow) for x in finished(counted)], slow)
-    rates = [rate_of(k, kind) for k in (2, 3) for kind in KINDS]
-    return Evidence(values, draw, told(every, lost), absent(values, *rates))
+    rates = {rate_of(k, kind) for k in (2, 3) for kind in KINDS}
+    return Evidence(values, draw, told(every, lost), tuple(rates - same.keys()))
 
 
 def rate_name(start: Start) -> str:

@@ -10,11 +10,17 @@ import numpy as np
 
 from flowkit.flows.flow import Flow
 from flowkit.flows.run import integrate
+from flowkit.observation.collect import observables
+from flowkit.observation.result import Observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.rates import fit_exponential, fit_power_law
 from flowkit.verification.claim import Measured
 
 Array = np.ndarray
+Look = Callable[[Observables], tuple[Array, Array]]  # values and errors
+PER_DECADE, CLOSER, LOOKS, MOST_LOOKS = 6, 17, 2, 12
+SETTLED = 1e-12  # relative gain of a closer look that is none
+SLOWEST = 0.98  # ratio of changes from decade to decade beyond which nothing is said to settle
 SMALLEST = 1e-290  # a loss that still has all its digits
 
 
@@ -24,10 +30,16 @@ def half_width(value: float, interval: tuple[float, float]) -> float:
 
 
 def limit(t: Array, y: Array, relative_error: Array) -> Measured:
-    """y at the last time; the error is the change over the last decade and that of the data."""
-    decade = float(np.interp(np.log(t[-1] / 10), np.log(t[1:]), y[1:]))
-    error = abs(y[-1] - decade) + abs(y[-1]) * relative_error[-1]
-    return Measured(float(y[-1]), float(error))
+    """y at the last time; its error is that of the data and what a power of t still has to go.
+
+    That is the change over the last decade, or more if the decades before show a slow power.
+    """
+    one, ten, hundred = np.interp(np.log(t[-1] / [1, 10, 100]), np.log(t[1:]), y[1:])
+    noise = abs(y[-1]) * relative_error[-1]
+    change, before = abs(one - ten), abs(ten - hundred)
+    shrinks = min(change / before, SLOWEST) if before > 2 * noise else 0.0
+    left = change * max(1.0, shrinks / (1 - shrinks))
+    return Measured(float(y[-1]), float(left + noise))
 
 
 def exponent(flow: Flow) -> Measured:
@@ -52,17 +64,61 @@ def rate(flow: Flow) -> Measured:
     return Measured(fit.rate, half_width(fit.rate, fit.interval), note)
 
 
-def greatest(values: Array, errors: Array) -> Measured:
-    """The largest of many numbers, with the largest value that any may have."""
-    at = np.unravel_index(np.nanargmax(values), values.shape)
-    most = float(np.nanmax(values + errors))
-    return Measured(float(values[at]), max(most - float(values[at]), float(errors[at])))
+def suprema(
+    run: Flow, looks: Mapping[str, Look], begin: float = 0.0, end: float = inf
+) -> dict[str, Measured]:
+    """The largest value of each quantity between two times, by name.
+
+    The dense output is looked at where steps end, several times a decade, and ever closer around
+    the largest value; what the last look gained is part of the error.
+    """
+    times = _grid(run, begin, end)
+    o = observables(run, times)
+    return {name: _supremum(run, look, times, o) for name, look in looks.items()}
 
 
-def least(values: Array, errors: Array) -> Measured:
-    """The least of many numbers, with the least value that any may have."""
-    found = greatest(-values, errors)
-    return Measured(-found.value, found.error)
+def _grid(run: Flow, begin: float, end: float) -> Array:
+    last = min(end, run.path.end)
+    first = max(begin, 1e-6 * last, float(run.t[run.t > 0][0]))
+    if begin < first < last:
+        first = float(run.t[run.t > begin][0])
+    count = max(2, int(PER_DECADE * np.log10(last / first))) if last > first > 0 else 2
+    inside = run.t[(run.t > begin) & (run.t < last)]
+    return np.unique(np.concatenate([[begin, last], inside, np.geomspace(first, last, count)]))
+
+
+def _supremum(run: Flow, look: Look, times: Array, o: Observables) -> Measured:
+    value, error = -inf, nan
+    for looks in range(MOST_LOOKS):
+        values, errors = (x.reshape(len(x), -1) for x in look(o))
+        flat = np.where(np.isnan(values), -inf, values)
+        at, which = divmod(int(flat.argmax()), flat.shape[1])
+        gain = max(float(flat[at, which]) - value, 0.0)
+        if gain > 0:
+            value, error = float(flat[at, which]), float(errors[at, which])
+        if looks >= LOOKS and gain <= max(error, SETTLED * abs(value)):
+            break
+        around = times[max(at - 1, 0)], times[min(at + 1, len(times) - 1)]
+        times = np.union1d(np.linspace(*around, CLOSER), times[at])
+        o = observables(run, times)
+    return Measured(value, error + gain)
+
+
+def infima(
+    run: Flow, looks: Mapping[str, Look], begin: float = 0.0, end: float = inf
+) -> dict[str, Measured]:
+    """The least values."""
+
+    def negative(look: Look) -> Look:
+        return lambda o: (-look(o)[0], look(o)[1])
+
+    found = suprema(run, {name: negative(look) for name, look in looks.items()}, begin, end)
+    return {name: Measured(-x.value, x.error) for name, x in found.items()}
+
+
+def plain(name: str, scale: float = 1.0) -> Look:
+    """An observable itself, times a number."""
+    return lambda o: (scale * o[name], abs(scale) * o.error(name))
 
 
 def last(values: Array, errors: Array) -> Measured:

@@ -21,7 +21,15 @@ from flowkit.observation.result import Observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import PHASE_3, PHASES
-from flowkit.verification.papers.measures import exponent, greatest, known, last, least, whole_flow
+from flowkit.verification.papers.measures import (
+    exponent,
+    infima,
+    known,
+    last,
+    plain,
+    suprema,
+    whole_flow,
+)
 from flowkit.verification.papers.xu_du import EXPONENT, PAPER, mirror_law, symmetric_flow
 
 Array = np.ndarray
@@ -32,6 +40,7 @@ END = 1e40
 ORDER = "T₁/T₂"
 BALANCE = "largest hᵢ/hⱼ from T₁ on"
 LIMIT = "‖∇L‖/L^⅔ at the end, over √3 C^(−1/6)"
+TOP = "largest eigenvalue of ∇²L over n/2, at nine times from T₂ on"
 FLOOR = 1e-12
 
 
@@ -83,13 +92,12 @@ def collected(profile: Profile, measure: Any) -> dict[str, Measured]:
     }
 
 
-def from_phase(start: tuple[int, float, int], phase: int) -> tuple[Observables, Array]:
-    """Observables of the run, and which of its times lie at or after the start of a phase."""
+def whole_phases(start: tuple[int, float, int]) -> Phases:
+    """Those of a run that has them."""
     found = found_phases(*start)
-    if found.status == "too short":
+    if found.status == "not reached":
         raise ArithmeticError(f"{name(start)}: {found.status}")
-    o = found.observables
-    return o, o.t >= (found.T1 if phase == 2 else found.T2)
+    return found
 
 
 # --- Phase 1 ----------------------------------------------------------------------------------
@@ -104,16 +112,20 @@ def measure_phase_1(profile: Profile) -> Evidence:
 
 
 def _phase_1(start: tuple[int, float, int]) -> dict[str, Measured]:
-    sigma = start[1]
-    found = found_phases(*start)
-    o = found.observables
-    before = o.t <= found.T1
-    unit = sigma * np.sqrt(DIMENSION)
-    norms, errors = o.norms[before], o.error("norms")[before]
-    upper = (2 * unit + o.t[before])[:, None]
+    found, flow = found_phases(*start), small_flow(*start)
+    initial = observables(flow, [0.0]).norms
+
+    def falls(o: Observables) -> tuple[Array, Array]:
+        return o.norms / initial, o.error("norms") / initial
+
+    def grows(o: Observables) -> tuple[Array, Array]:
+        age = np.where(o.t > 0, o.t, np.inf)[:, None]
+        return (o.norms - initial) / age, o.error("norms") / age
+
+    first = 1e-6 * found.T1  # before, the quotient is rounding
     return {
-        "least ‖wᵢ‖/(σ√d) until T₁": least(norms / unit, errors / unit),
-        "largest ‖wᵢ‖/(2σ√d + ‖v‖t) until T₁": greatest(norms / upper, errors / upper),
+        **infima(flow, {"least ‖wᵢ(t)‖/‖wᵢ(0)‖ until T₁": falls}, 0.0, found.T1),
+        **suprema(flow, {"largest (‖wᵢ(t)‖ − ‖wᵢ(0)‖)/(‖v‖t) until T₁": grows}, first, found.T1),
     }
 
 
@@ -172,14 +184,13 @@ def measure_phase_2(profile: Profile) -> Evidence:
 
 def _phase_2(start: tuple[int, float, int]) -> dict[str, Measured]:
     n, sigma, _ = start
-    found = found_phases(*start)
-    o, late = from_phase(start, 2)
-    angles, errors = o.theta_max[late] / found.angle, o.error("theta_max")[late] / found.angle
-    values = {
-        BALANCE: greatest(o.balance[late], o.error("balance")[late]),
-        "largest θᵢ/ε₁ from T₁ on": greatest(angles, errors),
-        "rate of H over n/2, T₁ to T₂": _rate_of_excess(found, n),
+    found = whole_phases(start)
+    looks = {
+        BALANCE: plain("balance"),
+        "largest θᵢ/ε₁ from T₁ on": plain("theta_max", 1 / found.angle),
     }
+    values = suprema(small_flow(*start), looks, found.T1)
+    values["rate of H over n/2, T₁ to T₂"] = _rate_of_excess(found, n)
     if sigma == SMALL[-1]:
         scale = n / 2 / log(1 / found.residual)
         values["(n/2)T₂ over ln(‖v‖/H(T₂))"] = Measured(scale * found.T2, scale * found.T2_error)
@@ -196,7 +207,7 @@ def _rate_of_excess(found: Phases, n: int) -> Measured:
 def _draw_balance(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     left, right = figure.subplots(1, 2)
     for start in chosen:
-        o, late = from_phase(start, 2)
+        o, late = since(start, 2)
         left.semilogx(o.t[late], o.balance[late], label=name(start))
         near = (o.t > 0) & (o.t < 30)
         scaled = start[0] / 2 * o.t[near]
@@ -219,17 +230,15 @@ def measure_phase_3(profile: Profile) -> Evidence:
 
 
 def _phase_3(start: tuple[int, float, int]) -> dict[str, Measured]:
-    o, late = from_phase(start, 3)
-    return {
-        EXPONENT: exponent(small_flow(*start)),
-        "largest hᵢ/hⱼ from T₂ on": greatest(o.balance[late], o.error("balance")[late]),
-    }
+    flow, begin = small_flow(*start), whole_phases(start).T2
+    balance = suprema(flow, {"largest hᵢ/hⱼ from T₂ on": plain("balance")}, begin)
+    return {EXPONENT: exponent(flow), **balance}
 
 
 def _draw_phase_3(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     left, right = figure.subplots(1, 2)
     for start in chosen:
-        o, late = from_phase(start, 3)
+        o, late = since(start, 3)
         left.loglog(o.t[late], o.theta_max[late], label=name(start))
         right.semilogx(o.t[late], o.local_slope[late])
     left.set(xlabel="t", ylabel="largest θᵢ")
@@ -246,19 +255,14 @@ def measure_gradient(profile: Profile) -> Evidence:
 
 
 def _gradient(start: tuple[int, float, int]) -> dict[str, Measured]:
-    o, late = from_phase(start, 3)
-    flow = small_flow(*start)
-    errors = o.error("gradient_ratio")
-    values = {
-        "n ‖∇L‖/L^⅔, least from T₂ on": least(
-            start[0] * o.gradient_ratio[late], start[0] * errors[late]
-        )
-    }
+    flow, begin = small_flow(*start), whole_phases(start).T2
+    look = plain("gradient_ratio", float(start[0]))
+    values = infima(flow, {"n ‖∇L‖/L^⅔, least from T₂ on": look}, begin)
     law = flow.problem.asymptotics(flow)
     if law.constant is None:
         return values | {LIMIT: Measured(np.nan, np.inf, law.reason)}
-    scale = law.constant ** (1 / 6) / np.sqrt(3)
-    end = last(scale * o.gradient_ratio, scale * errors)
+    o, scale = found_phases(*start).observables, law.constant ** (1 / 6) / np.sqrt(3)
+    end = last(scale * o.gradient_ratio, scale * o.error("gradient_ratio"))
     error = end.error + end.value * law.error / law.constant / 6
     return values | {LIMIT: Measured(end.value, error)}
 
@@ -275,7 +279,7 @@ def predict_gradient() -> dict[str, Prediction]:
 def _draw_gradient(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     axes = figure.subplots()
     for start in chosen:
-        o, late = from_phase(start, 2)
+        o, late = since(start, 2)
         (line,) = axes.semilogx(o.t[late], o.gradient_ratio[late], label=name(start))
         flow = small_flow(*start)
         constant = flow.problem.asymptotics(flow).constant
@@ -292,17 +296,23 @@ def measure_regularity(profile: Profile) -> Evidence:
 
 
 def _regularity(start: tuple[int, float, int]) -> dict[str, Measured]:
-    n = start[0]
-    o, late = from_phase(start, 3)
-    norms, errors = n * o.norms[late], n * o.error("norms")[late]
+    n, flow, begin = start[0], small_flow(*start), whole_phases(start).T2
+    norms = plain("norms", float(n))
     curved = _curvature(start)
     top, wrong = curved.hessian_max * 2 / n, curved.error("hessian_max") * 2 / n
+    at = int(np.argmax(top))
     return {
-        "n‖wᵢ‖/‖v‖, least from T₂ on": least(norms, errors),
-        "n‖wᵢ‖/‖v‖, largest from T₂ on": greatest(norms, errors),
-        "largest eigenvalue of ∇²L over n/2, from T₂ on": greatest(top, wrong),
+        **infima(flow, {"n‖wᵢ‖/‖v‖, least from T₂ on": norms}, begin),
+        **suprema(flow, {"n‖wᵢ‖/‖v‖, largest from T₂ on": norms}, begin),
+        TOP: Measured(float(top[at]), float(wrong[at])),
         "largest eigenvalue of ∇²L over n/2, at the end": last(top, wrong),
     }
+
+
+def since(start: tuple[int, float, int], phase: int) -> tuple[Observables, Array]:
+    """Observables of the run, and which of its stored times lie in a phase or later, to draw."""
+    found = whole_phases(start)
+    return found.observables, found.observables.t >= (found.T1 if phase == 2 else found.T2)
 
 
 @cache
@@ -345,18 +355,17 @@ CLAIMS = (
     ),
     Claim(
         "xu-du/phase-1",
-        "Until T₁ no norm falls below half of Lemma 3's lower bound, and none grows faster than "
-        "‖v‖t; while all are small the flow does not change if W and t are scaled together, so "
-        "T₁ ∝ σ",
+        "Until T₁ no norm falls below half of what it was, and none grows faster than ½‖v‖t; while "
+        "all are small the flow does not change if W and t are scaled together, so T₁ ∝ σ",
         f"{PAPER}, Theorem 4; T₁ ∝ σ for σ → 0 is flowkit's own",
         {
-            "least ‖wᵢ‖/(σ√d) until T₁": Prediction(0.25, 0.0, ">=", "¼"),
-            "largest ‖wᵢ‖/(2σ√d + ‖v‖t) until T₁": Prediction(1.0, 0.0, "<="),
+            "least ‖wᵢ(t)‖/‖wᵢ(0)‖ until T₁": Prediction(0.5, 0.0, ">=", "½"),
+            "largest (‖wᵢ(t)‖ − ‖wᵢ(0)‖)/(‖v‖t) until T₁": Prediction(0.5, 1e-9, "<=", "½"),
             "slope of ln T₁ in ln σ, σ → 0": Prediction(1.0, 1e-3),
         },
         measure_phase_1,
         PHASES,
-        r"\frac{\sigma\sqrt d}{4} \le \|w_i(t)\| \le 2\sigma\sqrt d + \|v\| t "
+        r"\frac12 \|w_i(0)\| \le \|w_i(t)\| \le \|w_i(0)\| + \frac12 \|v\| t "
         r"\quad (t \le T_1), \qquad T_1 \propto \sigma",
     ),
     Claim(
@@ -380,7 +389,7 @@ CLAIMS = (
         "From T₂ on the loss falls like t⁻³, and projections stay balanced",
         f"{PAPER}, Theorem 6, for the gradient flow",
         {
-            EXPONENT: Prediction(-3.0, 1e-3, "<=", "O(t⁻³)"),
+            EXPONENT: Prediction(-3.0, 1e-3, text="t⁻³"),
             "largest hᵢ/hⱼ from T₂ on": Prediction(2.0, 0.0, "<=", "hᵢ ≤ 2hⱼ"),
         },
         measure_phase_3,
@@ -406,7 +415,9 @@ CLAIMS = (
         {
             "n‖wᵢ‖/‖v‖, least from T₂ on": Prediction(0.25, 0.0, ">="),
             "n‖wᵢ‖/‖v‖, largest from T₂ on": Prediction(4.0, 0.0, "<="),
-            "largest eigenvalue of ∇²L over n/2, from T₂ on": Prediction(2.0, 0.0, "<=", "bounded"),
+            "largest eigenvalue of ∇²L over n/2, at nine times from T₂ on": Prediction(
+                2.0, 0.0, "<=", "bounded"
+            ),
             "largest eigenvalue of ∇²L over n/2, at the end": Prediction(1.0, 1e-9, text="n/2"),
         },
         measure_regularity,

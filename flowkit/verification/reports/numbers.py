@@ -31,7 +31,7 @@ def predicted(prediction: Prediction) -> str:
     """Relation, value and tolerance, and what the paper writes."""
     if isnan(prediction.value):
         return prediction.text or NONE
-    sign = {"=": "", "<=": "≤ ", ">=": "≥ "}[prediction.relation]
+    sign = {"=": "", "<=": "≤ ", ">=": "≥ ", ">": "> "}[prediction.relation]
     tolerance = f" ± {prediction.tolerance:.0e}" if prediction.tolerance else ""
     remark = f" ({prediction.text})" if prediction.text else ""
     return f"{sign}{prediction.value:.10g}{tolerance}{remark}"
