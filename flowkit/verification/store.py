@@ -1,7 +1,7 @@
 """Results on disk while a verification is under way, so that one that was killed can go on.
 
-Each finished claim is a file ``partial/<id>.<profile>.json``, complete or not there. It counts if flowkit's
-version, its sources, the profile and the claim are those that it was measured with.
+Each finished claim is a file ``partial/<id>.<profile>.json``, complete or not there. It counts if
+flowkit's version, its sources, the profile and the claim are those that it was measured with.
 """
 
 from __future__ import annotations

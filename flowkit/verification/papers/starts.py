@@ -122,8 +122,8 @@ def one_hot(n: int, sigma: float) -> Array:
 
 
 def simplex(n: int, sigma: float) -> Array:
-    """w_i = σ (½, √¾ c_i, 0) with c_i = (e_i − (1, …, 1)/n)/√(1 − 1/n) in n dimensions: of length σ,
-    at 60° to the teacher, across it the corners of a regular simplex.
+    """w_i = σ (½, √¾ c_i, 0) with c_i = (e_i − (1, …, 1)/n)/√(1 − 1/n) in n dimensions: of
+    length σ, at 60° to the teacher, across it the corners of a regular simplex.
     """
     corners = (np.eye(n) - 1 / n) / np.sqrt(1 - 1 / n)
     rows = np.zeros((n, n + 2))
