@@ -10,7 +10,7 @@ from flowkit.verification.check import check
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction
 from flowkit.verification.reports.mathematics import mathml
 from flowkit.verification.reports.numbers import number, predicted
-from flowkit.verification.reports.page import page, typeset
+from flowkit.verification.reports.page import page, scripts, typeset, words
 from flowkit.verification.reports.report import Report
 from flowkit.verification.reports.terminal import text
 
@@ -192,6 +192,47 @@ def test_numbers_in_print():
     assert typeset(predicted(Prediction(-3, 1e-3, "<=", "O(t⁻³)"))) == (
         "≤ −3 ± 10<sup>−3</sup> (O(t⁻³))"
     )
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "shown", "printed"),
+    [
+        (0.15, "0.15", "0.15"),
+        (0.1, "0.1", "0.1"),
+        (1.5e-3, "1.5e-03", "1.5·10<sup>−3</sup>"),
+        (2e-3, "2e-03", "2·10<sup>−3</sup>"),
+        (7.91e-9, "7.9e-09", "7.9·10<sup>−9</sup>"),
+        (15, "15", "15"),
+    ],
+)
+def test_tolerances(tolerance, shown, printed):
+    assert predicted(Prediction(1.0, tolerance)) == f"1 ± {shown}"
+    assert typeset(predicted(Prediction(1.0, tolerance))) == f"1 ± {printed}"
+
+
+@pytest.mark.parametrize(
+    ("plain", "html"),
+    [
+        ("κ_max(0)", "κ<sub>max</sub>(0)"),
+        ("n²‖v‖θ²_max, largest", "n²‖v‖θ²<sub>max</sub>, largest"),
+        ("Σ_{i&lt;j}‖zᵢ − zⱼ‖", "Σ<sub>i&lt;j</sub>‖zᵢ − zⱼ‖"),
+        ("Σw_i = 0", "Σw<sub>i</sub> = 0"),
+        ("‖∇L‖/L^⅔ → √3 C^(−1/6)", "‖∇L‖/L<sup>⅔</sup> → √3 C<sup>−1/6</sup>"),
+        ("e^(-2λt), e^{t/2}, 10^12.", "e<sup>−2λt</sup>, e<sup>t/2</sup>, 10<sup>12</sup>."),
+        ("default_rng(seed).standard_t(2)", "default_rng(seed).standard_t(2)"),
+        ("t_eval, max_steps, zero_neuron", "t_eval, max_steps, zero_neuron"),
+    ],
+)
+def test_scripts(plain, html):
+    assert scripts(plain) == html
+
+
+def test_scripts_on_the_page():
+    statement = "κ_max and `κ_max`"
+    assert words(statement) == "κ<sub>max</sub> and <code>κ_max</code>"
+    result = checked({"θ_max": Measured(1.0, 0.0)}, {"θ_max": Prediction(1.0, 0.15)})
+    assert "θ<sub>max</sub>" in page(Report((result,), "quick"))
+    assert "θ_max" in text(Report((result,), "quick"))
 
 
 def test_formulas():

@@ -57,6 +57,14 @@ def test_every_claim_is_documented():
     assert all(c.statement and c.source and c.predictions for c in known)
 
 
+def test_claims_of_any_group_are_listed():
+    """Known groups in their order; unknown and empty ones last, in order of appearance."""
+    groups = ("New", registry.ORDER[1], "", registry.ORDER[0], "Newer", "New", registry.ORDER[1])
+    listed = [Claim(str(i), "-", "-", {}, lambda _: None, group) for i, group in enumerate(groups)]
+    assert [c.id for c in registry.in_order(listed)] == ["3", "1", "6", "0", "2", "4", "5"]
+    assert {c.group for c in flowkit.claims()} <= set(registry.ORDER)
+
+
 def test_toy_1_holds():
     report = flowkit.verify("xu-du/toy-1")
     assert report.passed

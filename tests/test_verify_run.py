@@ -150,7 +150,7 @@ def test_interrupt_ends_all_processes(slow, tmp_path):
     assert "KeyboardInterrupt" in err
     assert not any(alive(pid) for _, pid in log_of(tmp_path))
     names = {file.name for file in (tmp_path / "report" / "partial").iterdir()}
-    assert names <= {"test%2Fslow-0.json"}
+    assert names <= {"test%2Fslow-0.quick.json"}
 
 
 def test_what_cannot_be_sent_is_checked_here(plant):
@@ -217,17 +217,27 @@ def test_what_is_damaged_is_measured_again(tmp_path, plant, content):
     plant("test/x", lambda _: Evidence({"x": Measured(1.0, 0.0)}))
     folder = tmp_path / "r" / "partial"
     folder.mkdir(parents=True)
-    (folder / "test%2Fx.json").write_bytes(content.encode(errors="surrogateescape"))
+    (folder / "test%2Fx.quick.json").write_bytes(content.encode(errors="surrogateescape"))
     assert flowkit.verify("test/x", store=tmp_path / "r").passed
 
 
 def test_files_of_others_stay(tmp_path, plant):
     plant("test/x", lambda _: Evidence({"x": Measured(1.0, 0.0)}))
-    mine = tmp_path / "r" / "partial" / "mine.txt"
-    mine.parent.mkdir(parents=True)
-    mine.touch()
+    partial = tmp_path / "r" / "partial"
+    partial.mkdir(parents=True)
+    others = {"mine.txt", "test%2Fx.full.json", "test%2Fx2.quick.json", ".test%2Fx2.quick.json.a"}
+    for name in (*others, ".test%2Fx.quick.json.b.json"):
+        (partial / name).touch()
     assert flowkit.verify("test/x", store=tmp_path / "r").passed
-    assert [file.name for file in mine.parent.iterdir()] == ["mine.txt"]
+    assert {file.name for file in partial.iterdir()} == others
+
+
+def test_profiles_are_kept_apart(tmp_path, plant):
+    claim = plant("test/strange", lambda _: None)
+    for profile in ("quick", "full"):
+        Store(tmp_path / "r", profile).keep(claim, replace(STRANGE, profile=profile))
+    for profile in ("quick", "full"):
+        assert Store(tmp_path / "r", profile).known([claim])[claim.id].profile == profile
 
 
 def test_fingerprints_do_not_depend_on_the_process():

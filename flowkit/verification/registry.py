@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -21,9 +22,13 @@ _SOURCES = (
 )
 _PAPERS = [import_module(f"flowkit.verification.papers.{source}") for source in _SOURCES]
 _LISTED = [claim for paper in _PAPERS for claim in paper.CLAIMS]
-_CLAIMS: dict[str, Claim] = {
-    claim.id: claim for group in ORDER for claim in _LISTED if claim.group == group
-}
+_CLAIMS: dict[str, Claim] = {}
+
+
+def in_order(listed: Iterable[Claim]) -> list[Claim]:
+    """By group, in the order of `groups.ORDER`; those of other groups, or of none, come last."""
+    rank = {group: i for i, group in enumerate(ORDER)}
+    return sorted(listed, key=lambda claim: rank.get(claim.group, len(rank)))
 
 
 def register(claim: Claim) -> Claim:
@@ -34,8 +39,12 @@ def register(claim: Claim) -> Claim:
     return claim
 
 
+for _claim in in_order(_LISTED):
+    register(_claim)
+
+
 def claims() -> list[Claim]:
-    """Every claim that flowkit can check, in order of its papers."""
+    """Every claim that flowkit can check, by group."""
     return list(_CLAIMS.values())
 
 

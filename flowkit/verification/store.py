@@ -1,7 +1,7 @@
 """Results on disk while a verification is under way, so that one that was killed can go on.
 
-Each finished claim is a file ``partial/<id>.json``, complete or not there. It counts if flowkit's
-version, its sources, the profile and the claim are those that it was measured with.
+Each finished claim is a file ``partial/<id>.<profile>.json``, complete or not there. It counts if
+flowkit's version, its sources, the profile and the claim are those that it was measured with.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Store:
         found = {}
         for claim in claims:
             with suppress(OSError, ValueError, KeyError, TypeError):  # else it is measured again
-                entry = json.loads(self._file(claim).read_text(encoding="utf-8"))
+                entry = json.loads(self._file(claim.id).read_text(encoding="utf-8"))
                 if entry["key"] == self._key(claim):
                     found[claim.id] = result_from_dict(entry["result"], entry["figure"])
         return found
@@ -68,21 +68,22 @@ class Store:
             "figure": result.figure,
         }
         self.partial.mkdir(parents=True, exist_ok=True)
-        write_text(self._file(claim), to_json(entry))
+        write_text(self._file(claim.id), to_json(entry))
 
     def finish(self, report: Report) -> None:
         """Write the report; what was kept on the way is no longer needed."""
         self.folder.mkdir(exist_ok=True)
         report.save(self.folder / "report.html")
         report.save(self.folder / "report.json")
-        for pattern in ("*.json", ".*.json"):  # those with a dot were being written when killed
-            for file in self.partial.glob(pattern):
-                file.unlink(missing_ok=True)
-        with suppress(OSError):  # not there, or somebody's files are in it
+        for result in report:
+            file = self._file(result.claim_id)
+            for kept in (file, *self.partial.glob(f".{file.name}.*")):  # with a dot: killed writing
+                kept.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or other files are in it
             self.partial.rmdir()
 
-    def _file(self, claim: Claim) -> Path:
-        return self.partial / f"{quote(claim.id, safe='')}.json"
+    def _file(self, claim_id: str) -> Path:
+        return self.partial / f"{quote(claim_id, safe='')}.{self.profile}.json"
 
     def _key(self, claim: Claim) -> dict[str, str]:
         return {

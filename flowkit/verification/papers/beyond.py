@@ -160,10 +160,13 @@ def measure_distributions(profile: Profile) -> Evidence:
     held = [x for x in starts if not predictable(x)]
     known_limit = [x for x in starts if x not in held]
     values = laws(starts) | rows(RATIO, ratio, known_limit)
-    runs = [f"{kind}: {make.__doc__}" for kind, make in {**RANDOM, **FIXED}.items()]
+    runs = [
+        f"{kind}: {' '.join(str(make.__doc__).split())}"
+        for kind, make in {**RANDOM, **FIXED}.items()
+    ]
     runs += [
-        f"v = e₁, d = n + 2, {SLOW}, fixed ones to t = {EARLIER:g}; n, σ and seeds of "
-        f"default_rng as listed: {len(starts)} runs"
+        f"v = e₁, d = n + 2, {SLOW}, those without a seed to t = {EARLIER:g}; n, σ and seeds of "
+        f"numpy.random.default_rng as listed: {len(starts)} runs"
     ]
     runs += [f"{x.name}: held at an unstable profile by symmetry, exponent only" for x in held]
     return Evidence(values, drawn_levels(known_limit), tuple(runs), absent(values, RATE))

@@ -92,35 +92,39 @@ def alone(kind: str) -> Start:
 
 
 def student_t(n: int, sigma: float, seed: int) -> Array:
-    """Entries σ t₂: heavy tails, infinite variance."""
+    """W(0) = `σ * default_rng(seed).standard_t(2, (n, n + 2))`: heavy tails, infinite variance."""
     return sigma * np.random.default_rng(seed).standard_t(2, (n, n + 2))
 
 
 def uniform(n: int, sigma: float, seed: int) -> Array:
-    """Entries uniform in [−σ, σ]."""
+    """W(0) = `default_rng(seed).uniform(-σ, σ, (n, n + 2))`."""
     return np.random.default_rng(seed).uniform(-sigma, sigma, (n, n + 2))
 
 
 def orthogonal(n: int, sigma: float, seed: int) -> Array:
-    """σ times rows of a random orthogonal matrix."""
+    """`q, r = qr(default_rng(seed).standard_normal((n + 2, n + 2)))` of numpy.linalg, W(0) =
+    `σ * (q * sign(diag(r)))[:n]`: rows of length σ, at right angles.
+    """
     square = np.random.default_rng(seed).standard_normal((n + 2, n + 2))
     q, r = np.linalg.qr(square)
     return sigma * (q * np.sign(np.diag(r)))[:n]
 
 
 def fan(n: int, sigma: float) -> Array:
-    """σ (cos φ, sin φ), φ_i = iπ/(n + 2) for i = 1 … n: on one side of the teacher, in a plane."""
+    """w_i = σ (cos φ_i, sin φ_i, 0, …), φ_i = iπ/(n + 2), i = 1 … n: on one side, in a plane."""
     angle = np.pi * np.arange(1, n + 1) / (n + 2)
     return sigma * np.eye(2, n + 2).T.dot([np.cos(angle), np.sin(angle)]).T
 
 
 def one_hot(n: int, sigma: float) -> Array:
-    """σ e_i, i = 1 … n: the first along the teacher, the others across it."""
+    """w_i = σ e_i, i = 1 … n: the first along the teacher, the others across it."""
     return sigma * np.eye(n, n + 2)
 
 
 def simplex(n: int, sigma: float) -> Array:
-    """At 60° to the teacher, across it the corners of a regular simplex."""
+    """w_i = σ (½, √¾ c_i, 0) with c_i = (e_i − (1, …, 1)/n)/√(1 − 1/n) in n dimensions: of
+    length σ, at 60° to the teacher, across it the corners of a regular simplex.
+    """
     corners = (np.eye(n) - 1 / n) / np.sqrt(1 - 1 / n)
     rows = np.zeros((n, n + 2))
     rows[:, 0], rows[:, 1 : n + 1] = 0.5, np.sqrt(0.75) * corners

@@ -331,7 +331,9 @@ NONE = "none"
 CLAIMS = (
     Claim(
         "xu-du/single-neuron",
-        "n = 1: L(t) = exp(−Ω(t)); in fact L ~ exp(−t), and w(t) is known in closed form",
+        "n = 1: L(t) = exp(−Ω(t)); in fact e^t L tends to a constant, and the angle θ(t) of w to v "
+        "is known in closed form, with a = π/‖v‖, D = (π − θ₀)/(‖w₀‖ sin θ₀), C = D − a cot θ₀; "
+        "θ₀ and w₀ at t = 0",
         f"{PAPER}, introduction; the exact solution is flowkit's own (single-neuron)",
         Derived(
             partial(
@@ -343,7 +345,7 @@ CLAIMS = (
         ),
         measure_single,
         SINGLE,
-        r"L(t) \sim C e^{-t}, \qquad \cot\theta(t) = \frac{D e^{t/2} - C'}{a}",
+        r"\lim_{t \to \infty} e^t L(t) > 0, \qquad \cot\theta(t) = \frac{D e^{t/2} - C}{a}",
     ),
     _toy_1("xu-du/toy-1", 1.0, ""),
     _toy_1("xu-du/toy-1-scaled", 2.5, ", ‖v‖ = 2.5"),

@@ -32,9 +32,17 @@ def predicted(prediction: Prediction) -> str:
     if isnan(prediction.value):
         return prediction.text or NONE
     sign = {"=": "", "<=": "≤ ", ">=": "≥ ", ">": "> "}[prediction.relation]
-    tolerance = f" ± {prediction.tolerance:.0e}" if prediction.tolerance else ""
+    tolerance = f" ± {bound(prediction.tolerance)}" if prediction.tolerance else ""
     remark = f" ({prediction.text})" if prediction.text else ""
     return f"{sign}{prediction.value:.10g}{tolerance}{remark}"
+
+
+def bound(tolerance: float) -> str:
+    """A tolerance in one digit, or two where one would be wrong; 0.15, 1e-03, 7.9e-09."""
+    if 1e-2 <= tolerance < 100:
+        return f"{tolerance:.2g}"
+    one, two = f"{tolerance:.0e}", f"{tolerance:.1e}"
+    return one if float(one) == float(two) else two
 
 
 def margin(value: float) -> str:

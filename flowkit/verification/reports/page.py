@@ -17,6 +17,11 @@ from flowkit.verification.reports.results import COUNTED, MARK, Result, Results,
 FOLDED_RUNS = 6
 INLINE_NOTES = 12  # with more rows, notes of those that hold are folded
 POWER = re.compile(r"(?P<value>[\d.]+)e(?P<power>[+-]\d+)")
+SCRIPT = re.compile(
+    r"(?<![A-Za-z_])(?P<base>[^\W\d_][⁻′⁰¹²³⁴⁵⁶⁷⁸⁹]*)"
+    r"_(?:\{(?P<braced>[^{}]*)\}|(?P<sub>max|min|[^\W_]{1,2}(?![A-Za-z0-9_])))"
+    r"|\^(?:\((?P<round>[^()]*)\)|\{(?P<curly>[^{}]*)\}|(?P<sup>[−-]?\w+(?:\.\d+)?))"
+)
 MINUS = re.compile(r"(?<![\w.])-(?=\d|inf)")
 
 
@@ -41,10 +46,27 @@ def formula(latex: str) -> Any:
 
 
 def words(text: str) -> Any:
-    """Text in which `code` is marked as in Markdown."""
+    """Text in which `code` is marked as in Markdown, and indices and powers are as by `scripts`."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    parts = re.split(r"`([^`]+)`", str(escape(text)))
+    shown = [f"<code>{x}</code>" if i % 2 else scripts(x) for i, x in enumerate(parts)]
+    return Markup("".join(shown))
+
+
+def scripts(text: str) -> str:
+    """Indices and powers of escaped text raised and lowered: κ_max, Σ_{i<j}, L^⅔, C^(−1/6).
+
+    An index follows a single letter: names of programs, such as default_rng, stay as they are.
+    """
+
+    def script(match: re.Match[str]) -> str:
+        if match["base"]:
+            return f"{match['base']}<sub>{match['braced'] or match['sub']}</sub>"
+        power = match["round"] or match["curly"] or match["sup"]
+        return f"<sup>{power}</sup>".replace("-", "−")
+
+    return SCRIPT.sub(script, text)
 
 
 def typeset(text: str) -> Any:
@@ -58,7 +80,7 @@ def typeset(text: str) -> Any:
         factor = "" if value == "1" else f"{value}·"
         return f"{factor}10<sup>{exponent}</sup>".replace("-", "−")
 
-    return Markup(MINUS.sub("−", POWER.sub(power, str(escape(text)))))
+    return Markup(MINUS.sub("−", POWER.sub(power, scripts(str(escape(text))))))
 
 
 def run_of(row: Row) -> str:
