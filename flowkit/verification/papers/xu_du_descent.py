@@ -97,7 +97,7 @@ def measure_descent(profile: Profile) -> Evidence:
 def _beside_flow(descent: Descent) -> Measured:
     """(L/L of the flow − 1) T/(η ln(T/T₀)), the flow from the state at T₀; two of them tell."""
     found = []
-    for share in (30, 100):
+    for share in (2, 5):
         k = int(np.searchsorted(descent.iteration, descent.iteration[-1] // share))
         time = float(descent.t[-1] - descent.t[k])
         flow = whole_flow(descent.problem, descent.w[k], time)
@@ -105,9 +105,9 @@ def _beside_flow(descent: Descent) -> Measured:
         scale = descent.t[-1] / descent.step_size / log(descent.t[-1] / descent.t[k])
         noise = float(descent.loss_error[-1] + flow.loss_error[-1]) * scale
         found.append((gap * scale, noise))
-    (near, _), (far, noise) = found
-    # Both are off by terms like 1/T₀; what is left is about twice their difference.
-    return Measured(far, 3 * abs(far - near) + noise)
+    (near, noise), (far, _) = found
+    # Both are off by terms like T₀⁻¹, or slower powers where the profile is approached slowly.
+    return Measured(near, 3 * abs(far - near) + noise)
 
 
 def _exponent(descent: Descent) -> Measured:
