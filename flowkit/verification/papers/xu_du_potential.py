@@ -300,6 +300,7 @@ KAPPAS = {
 }
 DELAY = "exponent of the delay t₀ in κ_max(0)"
 VANISHING = "exponent of inf t³L in κ_max(0)"
+CUBE = "exponent in κ_max(0) of L at twice the time where t³L is least"
 GENERIC = "exponent of inf t³L in κ_max(0), students of different lengths"
 
 
@@ -311,12 +312,13 @@ def narrow_flow(kappa: float, ratio: float) -> Flow:
     return whole_flow(TeacherStudent([1.0, 0.0, 0.0]), w0, 1e4 / kappa)
 
 
-def lowest(flow: Flow) -> tuple[float, float]:
-    """inf over t ≥ 1 of t³L, and its relative error."""
+def lowest(flow: Flow) -> tuple[float, float, float]:
+    """inf over t ≥ 1 of t³L, its relative error, and L at twice that time."""
     late = flow.t >= 1
     values = flow.t[late] ** 3 * flow.loss[late]
     at = int(np.argmin(values))
-    return float(values[at]), float(flow.loss_error[late][at])
+    plateau = flow.loss_at(min(2 * flow.t[late][at], flow.t[-1]))
+    return float(values[at]), float(flow.loss_error[late][at]), float(plateau)
 
 
 def delay(flow: Flow, kappa: float) -> tuple[float, float]:
@@ -337,6 +339,7 @@ def measure_constant(profile: Profile) -> Evidence:
     lows, others = (np.array([lowest(f) for f in some]) for some in (flows, uneven))
     values = {
         VANISHING: slope(kappas, lows),
+        CUBE: slope(kappas, lows[:, [2, 1]]),
         GENERIC: slope(kappas[small], others[small]),
         DELAY: slope(kappas[small], delays[small]),
     }
@@ -376,6 +379,7 @@ CLAIMS = (
         "what tells equal students apart grows linearly",
         {
             VANISHING: Prediction(6.0, 0.0, "<=", "κ⁶"),
+            CUBE: Prediction(3.0, 5e-3, text="κ³"),
             GENERIC: Prediction(0.0, 0.01, text="does not vanish"),
             DELAY: Prediction(-1.0, 1e-3, text="1/κ"),
         },
