@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.descents.descent import Descent
 from flowkit.flows.flow import Flow
 from flowkit.flows.run import integrate
 from flowkit.observation.collect import observables
@@ -42,7 +43,7 @@ def limit(t: Array, y: Array, relative_error: Array) -> Measured:
     return Measured(float(y[-1]), float(left + noise))
 
 
-def exponent(flow: Flow) -> Measured:
+def exponent(flow: Flow | Descent) -> Measured:
     """Fitted exponent of the loss.
 
     Exact slopes help, but where they jitter by more than the error of the loss no fit explains
@@ -182,9 +183,9 @@ def tried(measure: Callable[..., Measured], *arguments: Any) -> Measured:
         return Measured(nan, inf, str(why))
 
 
-def frequency(hits: int, runs: int) -> tuple[float, float, float]:
-    """Share of hits and its 95 % interval (Clopper & Pearson, Biometrika 1934)."""
+def frequency(hits: int, runs: int, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Share of hits and its interval (Clopper & Pearson, Biometrika 1934)."""
     from scipy.stats import binomtest
 
-    low, high = binomtest(hits, runs).proportion_ci(0.95, method="exact")
+    low, high = binomtest(hits, runs).proportion_ci(confidence, method="exact")
     return hits / runs, float(low), float(high)

@@ -14,11 +14,16 @@ from flowkit.descents.run import descend
 from flowkit.flows.run import integrate
 from flowkit.observation.collect import observables
 from flowkit.problems.teacher_student import TeacherStudent
-from flowkit.rates import fit_power_law
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import UPPER
-from flowkit.verification.papers.measures import half_width, known, last, slope, whole_flow
-from flowkit.verification.papers.xu_du import PAPER, mirror_images, mirror_law, start_name
+from flowkit.verification.papers.measures import exponent, known, last, slope, whole_flow
+from flowkit.verification.papers.xu_du import (
+    PAPER,
+    mirror_images,
+    mirror_law,
+    random_students,
+    start_name,
+)
 
 Array = np.ndarray
 FOLLOWS = "coefficient of η ln T/T in L over that of the flow"
@@ -40,12 +45,6 @@ SEEDS = {"quick": (0, 1, 2), "full": tuple(range(10))}
 FADED = 1e-6  # of ‖v‖
 
 
-def start(n: int, sigma: float, seed: int) -> tuple[TeacherStudent, Array]:
-    """Problem and initial weights."""
-    w0 = sigma * np.random.default_rng(seed).standard_normal((n, n + 2))
-    return TeacherStudent(np.eye(n + 2)[0]), w0
-
-
 def whole(problem: TeacherStudent, w0: Any, step: float, steps: int) -> Descent:
     """The descent to its last iteration; a run that ends earlier is no evidence."""
     descent = descend(problem, w0, step, steps, progress=False)
@@ -61,7 +60,7 @@ def whole(problem: TeacherStudent, w0: Any, step: float, steps: int) -> Descent:
 
 @cache
 def random_descent(n: int, seed: int, steps: int) -> Descent:
-    return whole(*start(n, SIGMA, seed), STEP, steps)
+    return whole(*random_students(n, SIGMA, seed), STEP, steps)
 
 
 @cache
@@ -77,7 +76,7 @@ def measure_descent(profile: Profile) -> Evidence:
     for n, seed in starts:
         descent, name = random_descent(n, seed, steps), start_name((n, SIGMA, seed))
         if n == 2:  # for more, so many iterations rarely tell
-            values[f"{EXPONENT} · {name}"] = _exponent(descent)
+            values[f"{EXPONENT} · {name}"] = exponent(descent)
         values[f"{FOLLOWS} · {name}"] = _beside_flow(descent)
     toy = mirror_descent(steps)
     cubes = toy.t**3 * toy.loss
@@ -108,14 +107,6 @@ def _beside_flow(descent: Descent) -> Measured:
     (near, noise), (far, _) = found
     # Both are off by terms like T₀⁻¹, or slower powers where the profile is approached slowly.
     return Measured(near, 3 * abs(far - near) + noise)
-
-
-def _exponent(descent: Descent) -> Measured:
-    late = descent.t > 0
-    t, loss, error = descent.t[late], descent.loss[late], descent.loss_error[late]
-    fit = fit_power_law(t, loss, relative_error=error)
-    note = "" if fit.status == "converged" else fit.message
-    return Measured(fit.exponent, half_width(fit.exponent, fit.interval), note)
 
 
 def _logarithm(toy: Descent) -> Measured:
@@ -186,7 +177,7 @@ def measure_difference(profile: Profile) -> Evidence:
 def _cases(profile: Profile) -> dict[str, tuple[TeacherStudent, Array]]:
     cases = {"toy case 1": mirror_images(1.0)}
     for seed in profile.seeds:
-        cases[start_name((3, 0.1, seed))] = start(3, 0.1, seed)
+        cases[start_name((3, 0.1, seed))] = random_students(3, 0.1, seed)
     return cases
 
 
@@ -224,7 +215,7 @@ def _draw_gaps(steps: Array, gaps: dict[str, Array], figure: Any) -> None:
 @cache
 def critical_descent(n: int, share: float, seed: int) -> Descent:
     """With a share of the critical step, from near the minimum; it may diverge."""
-    problem, near = start(n, 1e-3, seed)
+    problem, near = random_students(n, 1e-3, seed)
     w0 = problem.teacher / n + near
     descent = descend(problem, w0, share * 4 / n, 20_000, progress=False)
     if descent.status == "interrupted":

@@ -16,7 +16,7 @@ from flowkit.problems.numbers import rational
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import CORNER, LEMMA_3
-from flowkit.verification.papers.measures import whole_flow
+from flowkit.verification.papers.measures import frequency, whole_flow
 from flowkit.verification.papers.xu_du import PAPER
 
 Array = np.ndarray
@@ -61,10 +61,8 @@ def failures(n: int, d: int, draws: int) -> int:
 
 def interval(count: int, draws: int) -> tuple[float, float]:
     """Clopper and Pearson's, at 99.9 %."""
-    from scipy.stats import binomtest
-
-    found = binomtest(count, draws).proportion_ci(CONFIDENCE, method="exact")
-    return float(found.low), float(found.high)
+    _, low, high = frequency(count, draws, CONFIDENCE)
+    return low, high
 
 
 def measure_lemma_3(profile: Profile) -> Evidence:
