@@ -231,8 +231,8 @@ def of_precise_flow(flow: PreciseFlow, points: list[arb]) -> States:
         teachers = _array(rows if rows is not None else [list(system.teacher)])
         axis = teachers[0] / lengths(teachers[:1])[0]
         members = np.array(flow.ready.members)
-        found = []
-        for x, y in zip(points, flow._at(points), strict=True):
+        found, states = [], flow._at(points)
+        for x, y in zip(points, states, strict=True):
             w, moves = (
                 _array([z[i : i + system.d] for i in range(0, len(z), system.d)])[members]
                 for z in (y, system.field(time(x), y))
@@ -249,7 +249,7 @@ def of_precise_flow(flow: PreciseFlow, points: list[arb]) -> States:
             velocity=moves,
             teachers=tidy(_split(teachers, axis)),
             lift=lambda rows: _lifted(rows, axis, flow.ready.frame),
-            loss=np.array([system.loss(y) for y in flow._at(points)], dtype=object),
+            loss=np.array([system.loss(y) for y in states], dtype=object),
             gradient_norm=lengths(moves.reshape(len(points), -1)),
             bits=flow.run.bits,
             flat=flow.ready.frame is not None,

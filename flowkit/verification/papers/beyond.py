@@ -18,6 +18,7 @@ from flowkit.verification.groups import BEYOND
 from flowkit.verification.papers.figures import draw_exponents, draw_levels
 from flowkit.verification.papers.measures import (
     absent,
+    cube,
     exponent,
     known,
     limit,
@@ -192,11 +193,6 @@ def predict_leaky() -> dict[str, Prediction]:
         text = f"(1 − α)⁻⁴ = {(1 - alpha) ** -4:.8g}"
         found[over_relu(alpha)] = Prediction(value, 1e-8 * value, text=text)
     return found
-
-
-def cube(flow: Flow) -> Measured:
-    """t³L at the end."""
-    return limit(flow.t, flow.t**3 * flow.loss, flow.loss_error)
 
 
 def quotient(above: Measured, below: Measured) -> Measured:

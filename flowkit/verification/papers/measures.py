@@ -15,7 +15,7 @@ from flowkit.observation.collect import observables
 from flowkit.observation.result import Observables
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.rates import fit_exponential, fit_power_law
-from flowkit.verification.claim import Measured
+from flowkit.verification.claim import Measured, base
 
 Array = np.ndarray
 Look = Callable[[Observables], tuple[Array, Array]]  # values and errors
@@ -41,6 +41,11 @@ def limit(t: Array, y: Array, relative_error: Array) -> Measured:
     shrinks = min(change / before, SLOWEST) if before > 2 * noise else 0.0
     left = change * max(1.0, shrinks / (1 - shrinks))
     return Measured(float(y[-1]), float(left + noise))
+
+
+def cube(flow: Flow) -> Measured:
+    """t³L at the end."""
+    return limit(flow.t, flow.t**3 * flow.loss, flow.loss_error)
 
 
 def exponent(flow: Flow | Descent) -> Measured:
@@ -141,7 +146,7 @@ def slope(x: Array, y: Array) -> Measured:
 
 def absent(values: Mapping[str, Measured], *names: str) -> tuple[str, ...]:
     """Those of the names that no run has a value for: laws that none of them follows."""
-    measured = {name.partition(" · ")[0] for name in values}
+    measured = {base(name) for name in values}
     return tuple(name for name in names if name not in measured)
 
 

@@ -7,6 +7,7 @@ derivations of `symbolic`; they are derived when a claim is checked.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache, partial
 from itertools import product
 from math import inf, nan
@@ -14,13 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.asymptotics import derived
 from flowkit.asymptotics.result import Asymptotics
 from flowkit.flows.flow import Flow
 from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import LOWER, SINGLE, TOYS, UPPER
 from flowkit.verification.papers.figures import draw_exponentials, draw_power_laws
-from flowkit.verification.papers.measures import exponent, known, limit, rate, whole_flow, worst
+from flowkit.verification.papers.measures import (
+    cube,
+    exponent,
+    known,
+    limit,
+    rate,
+    whole_flow,
+    worst,
+)
 
 Array = np.ndarray
 PAPER = "Xu & Du 2023"
@@ -67,14 +77,18 @@ def mirror_law(scale: float) -> Asymptotics:
     return problem.asymptotics(w0)
 
 
-def predict_toy_1(scale: float) -> dict[str, Prediction]:
-    """The law, and the leading term of the angle; b = ½ ‖v‖ tan θ on w₁ + w₂ = v."""
+def leading_angle() -> float:
+    """lim t θ of toy case 1, by its series."""
     from symbolic.long_time import TAU
     from symbolic.toy_cases import KAPPA
     from symbolic.toy_series import toy_1_series
 
-    law = mirror_law(scale)
-    angle = float((TAU * toy_1_series().result[0]).subs(KAPPA, 1).expand().coeff(TAU, 0))
+    return float((TAU * toy_1_series().result[0]).subs(KAPPA, 1).expand().coeff(TAU, 0))
+
+
+def predict_toy_1(scale: float) -> dict[str, Prediction]:
+    """The law, and the leading term of the angle; b = ½ ‖v‖ tan θ on w₁ + w₂ = v."""
+    law, angle = mirror_law(scale), leading_angle()
     return {
         EXPONENT: Prediction(known(law.exponent), 1e-6, text="L ~ t⁻³"),
         "lim t³L/‖v‖²": Prediction(known(law.constant) / scale**2, 1e-8, text="π²/6"),
@@ -206,9 +220,17 @@ def measure_toy_3(profile: Profile) -> Evidence:
 # --- random initialisations -------------------------------------------------------------------
 
 
-def random_students(n: int, sigma: float, seed: int) -> tuple[TeacherStudent, Array]:
-    """Problem and initial weights."""
-    d = n + 2
+def residual_rate(n: int) -> float:
+    """n/2, at which H of n ReLU students falls, and the largest eigenvalue of ∇²L at the minimum;
+    by the derivation fast-rates."""
+    return float(derived.residual_rate(n, Fraction(1, 2)))
+
+
+def random_students(
+    n: int, sigma: float, seed: int, d: int | None = None
+) -> tuple[TeacherStudent, Array]:
+    """Problem and initial weights; d = n + 2 unless it is given."""
+    d = n + 2 if d is None else d
     w0 = sigma * np.random.default_rng(seed).standard_normal((n, d))
     return TeacherStudent(np.eye(d)[0]), w0
 
@@ -264,7 +286,7 @@ def ratio(flow: Flow) -> Measured:
     law = flow.problem.asymptotics(flow)
     if law.constant is None:
         return Measured(nan, inf, law.reason)
-    end = limit(flow.t, flow.t**3 * flow.loss, flow.loss_error)
+    end = cube(flow)
     error = (end.error + law.error * end.value / law.constant) / law.constant
     return Measured(end.value / law.constant, error, law.reason)
 

@@ -22,6 +22,7 @@ from flowkit.verification.papers.xu_du import (
     mirror_images,
     mirror_law,
     random_students,
+    residual_rate,
     start_name,
 )
 
@@ -212,12 +213,17 @@ def _draw_gaps(steps: Array, gaps: dict[str, Array], figure: Any) -> None:
 # --- where it ends ------------------------------------------------------------------------------
 
 
+def critical_step(n: int) -> float:
+    """2 over the largest eigenvalue at the minimum, 4/n."""
+    return 2 / residual_rate(n)
+
+
 @cache
 def critical_descent(n: int, share: float, seed: int) -> Descent:
     """With a share of the critical step, from near the minimum; it may diverge."""
     problem, near = random_students(n, 1e-3, seed)
     w0 = problem.teacher / n + near
-    descent = descend(problem, w0, share * 4 / n, 20_000, progress=False)
+    descent = descend(problem, w0, share * critical_step(n), 20_000, progress=False)
     if descent.status == "interrupted":
         raise KeyboardInterrupt
     return descent
@@ -242,14 +248,14 @@ def measure_threshold(profile: Profile) -> Evidence:
 
 def _factor(n: int, share: float) -> Measured:
     """Of students along the teacher (toy case 2): the tenth root of that of ten steps."""
-    step = share * 4 / n
+    step = share * critical_step(n)
     heights = np.arange(1, n + 1) / (n * (n + 1))  # they sum to ½
     w0 = np.column_stack([heights, np.zeros(n)])
     o = observables(whole(TeacherStudent([1.0, 0.0]), w0, step, 10))
     ratio = float(o.H[-1] / o.H[0])
     relative = float(sum(o.error("H")[k] / abs(o.H[k]) for k in (0, -1)))
     factor = abs(ratio) ** 0.1
-    return Measured(factor / abs(1 - step * n / 2), relative / 10 + 1e-15)
+    return Measured(factor / abs(1 - step * residual_rate(n)), relative / 10 + 1e-15)
 
 
 def _kept(descent: Descent, n: int) -> Measured:

@@ -18,7 +18,6 @@ from flowkit.observation.collect import observables
 from flowkit.observation.drawing import draw_phases
 from flowkit.observation.phases import Phases, phases
 from flowkit.observation.result import Observables
-from flowkit.problems.teacher_student import TeacherStudent
 from flowkit.verification.claim import Claim, Derived, Evidence, Measured, Prediction, Profile
 from flowkit.verification.groups import PHASE_3, PHASES
 from flowkit.verification.papers.measures import (
@@ -30,7 +29,15 @@ from flowkit.verification.papers.measures import (
     suprema,
     whole_flow,
 )
-from flowkit.verification.papers.xu_du import EXPONENT, PAPER, mirror_law, symmetric_flow
+from flowkit.verification.papers.xu_du import (
+    EXPONENT,
+    PAPER,
+    mirror_law,
+    random_students,
+    residual_rate,
+    start_name,
+    symmetric_flow,
+)
 
 Array = np.ndarray
 DIMENSION = 50
@@ -47,15 +54,9 @@ FLOOR = 1e-12
 # --- runs -------------------------------------------------------------------------------------
 
 
-def small_start(n: int, sigma: float, seed: int) -> tuple[TeacherStudent, Array]:
-    """Problem and initial weights."""
-    w0 = sigma * np.random.default_rng(seed).standard_normal((n, DIMENSION))
-    return TeacherStudent(np.eye(DIMENSION)[0]), w0
-
-
 @cache
 def small_flow(n: int, sigma: float, seed: int) -> Flow:
-    return whole_flow(*small_start(n, sigma, seed), END)
+    return whole_flow(*random_students(n, sigma, seed, DIMENSION), END)
 
 
 @cache
@@ -70,15 +71,10 @@ def starts(profile: Profile) -> list[tuple[int, float, int]]:
     return [*some, *((8, SMALL[-1], seed) for seed in (profile.seeds if full else ()))]
 
 
-def name(start: tuple[int, float, int]) -> str:
-    n, sigma, seed = start
-    return f"n = {n}, σ = {sigma:g}, seed {seed}"
-
-
 def runs(profile: Profile) -> tuple[str, ...]:
     return tuple(
-        f"{name(start)}: W(0) = σ·default_rng(seed).standard_normal((n, {DIMENSION})), v = e₁, "
-        f"t to {END:g}"
+        f"{start_name(start)}: W(0) = σ·default_rng(seed).standard_normal((n, {DIMENSION})), "
+        f"v = e₁, t to {END:g}"
         for start in starts(profile)
     )
 
@@ -86,7 +82,7 @@ def runs(profile: Profile) -> tuple[str, ...]:
 def collected(profile: Profile, measure: Any) -> dict[str, Measured]:
     """What `measure` says of every run, each name with that of the run."""
     return {
-        f"{what} · {name(start)}": value
+        f"{what} · {start_name(start)}": value
         for start in starts(profile)
         for what, value in measure(start).items()
     }
@@ -96,7 +92,7 @@ def whole_phases(start: tuple[int, float, int]) -> Phases:
     """Those of a run that has them."""
     found = found_phases(*start)
     if found.status == "not reached":
-        raise ArithmeticError(f"{name(start)}: {found.status}")
+        raise ArithmeticError(f"{start_name(start)}: {found.status}")
     return found
 
 
@@ -133,7 +129,7 @@ def _slope(n: int, seed: int) -> Measured:
     """Of ln T₁ between two σ so small that T₁ is too."""
     ends = []
     for sigma in TINY:
-        problem, w0 = small_start(n, sigma, seed)
+        problem, w0 = random_students(n, sigma, seed, DIMENSION)
         ends.append(phases(whole_flow(problem, w0, 1.0)))
     large, small = TINY
     value = log(ends[0].T1 / ends[1].T1) / log(large / small)
@@ -147,7 +143,7 @@ def _draw_angles(chosen: list[tuple[int, float, int]], figure: Any) -> None:
         found, sigma = found_phases(*start), start[1]
         o = found.observables
         seen = (o.t > 0) & (o.t < 1e2)
-        left.loglog(o.t[seen], o.theta_max[seen], label=name(start))
+        left.loglog(o.t[seen], o.theta_max[seen], label=start_name(start))
         left.plot(found.T1, found.angle, "k.")
         right.loglog(o.t[seen] / sigma, o.norms[seen].max(axis=1) / sigma)
     left.axhline(0.1, color="k", linestyle=":")
@@ -173,7 +169,7 @@ def _order(start: tuple[int, float, int]) -> dict[str, Measured]:
 
 def _draw_three(figure: Any) -> None:
     figure.set_size_inches(9, 10)
-    flow = whole_flow(*small_start(4, SMALL[0], 0), 1e6)
+    flow = whole_flow(*random_students(4, SMALL[0], 0, DIMENSION), 1e6)
     draw_phases(figure.subplots(5, 1, sharex=True), phases(flow))
 
 
@@ -192,14 +188,14 @@ def _phase_2(start: tuple[int, float, int]) -> dict[str, Measured]:
     values = suprema(small_flow(*start), looks, found.T1)
     values["rate of H over n/2, T₁ to T₂"] = _rate_of_excess(found, n)
     if sigma == SMALL[-1]:
-        scale = n / 2 / log(1 / found.residual)
+        scale = residual_rate(n) / log(1 / found.residual)
         values["(n/2)T₂ over ln(‖v‖/H(T₂))"] = Measured(scale * found.T2, scale * found.T2_error)
     return values
 
 
 def _rate_of_excess(found: Phases, n: int) -> Measured:
     o = observables(found.run, [found.T1, found.T2])
-    value = log(o.H[0] / o.H[1]) / (found.T2 - found.T1) * 2 / n
+    value = log(o.H[0] / o.H[1]) / (found.T2 - found.T1) / residual_rate(n)
     relative = float((o.error("H") / o.H).sum()) / log(o.H[0] / o.H[1])
     return Measured(value, abs(value) * (relative + FLOOR))
 
@@ -208,9 +204,9 @@ def _draw_balance(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     left, right = figure.subplots(1, 2)
     for start in chosen:
         o, late = since(start, 2)
-        left.semilogx(o.t[late], o.balance[late], label=name(start))
+        left.semilogx(o.t[late], o.balance[late], label=start_name(start))
         near = (o.t > 0) & (o.t < 30)
-        scaled = start[0] / 2 * o.t[near]
+        scaled = residual_rate(start[0]) * o.t[near]
         right.semilogy(scaled, np.abs(o.H[near]))
     left.axhline(2, color="k", linestyle=":")
     left.set(xlabel="t", ylabel="max hᵢ / min hⱼ")
@@ -239,7 +235,7 @@ def _draw_phase_3(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     left, right = figure.subplots(1, 2)
     for start in chosen:
         o, late = since(start, 3)
-        left.loglog(o.t[late], o.theta_max[late], label=name(start))
+        left.loglog(o.t[late], o.theta_max[late], label=start_name(start))
         right.semilogx(o.t[late], o.local_slope[late])
     left.set(xlabel="t", ylabel="largest θᵢ")
     right.set(xlabel="t", ylabel="d ln L/d ln t", ylim=(-8, 0.5))
@@ -261,16 +257,21 @@ def _gradient(start: tuple[int, float, int]) -> dict[str, Measured]:
     law = flow.problem.asymptotics(flow)
     if law.constant is None:
         return values | {LIMIT: Measured(np.nan, np.inf, law.reason)}
-    o, scale = found_phases(*start).observables, law.constant ** (1 / 6) / np.sqrt(3)
+    o, scale = found_phases(*start).observables, 1 / gradient_limit(law.constant)
     end = last(scale * o.gradient_ratio, scale * o.error("gradient_ratio"))
     error = end.error + end.value * law.error / law.constant / 6
     return values | {LIMIT: Measured(end.value, error)}
 
 
+def gradient_limit(constant: float) -> float:
+    """Of ‖∇L‖/L^⅔ where L = C/t³: ‖∇L‖² = −dL/dt = 3C/t⁴."""
+    return float(np.sqrt(3) * constant ** (-1 / 6))
+
+
 def predict_gradient() -> dict[str, Prediction]:
-    limit = np.sqrt(3) * known(mirror_law(1.0).constant) ** (-1 / 6)
+    limit = gradient_limit(known(mirror_law(1.0).constant))
     return {
-        "lim ‖∇L‖/L^⅔, toy case 1": Prediction(float(limit), 1e-6, text="√3 (π²/6)^(−1/6)"),
+        "lim ‖∇L‖/L^⅔, toy case 1": Prediction(limit, 1e-6, text="√3 (π²/6)^(−1/6)"),
         "n ‖∇L‖/L^⅔, least from T₂ on": Prediction(1.0, 0.0, ">=", "poly(1/n, 1/‖v‖)"),
         LIMIT: Prediction(1.0, 1e-6),
     }
@@ -280,11 +281,11 @@ def _draw_gradient(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     axes = figure.subplots()
     for start in chosen:
         o, late = since(start, 2)
-        (line,) = axes.semilogx(o.t[late], o.gradient_ratio[late], label=name(start))
+        (line,) = axes.semilogx(o.t[late], o.gradient_ratio[late], label=start_name(start))
         flow = small_flow(*start)
         constant = flow.problem.asymptotics(flow).constant
         if constant is not None:
-            limit = np.sqrt(3) * constant ** (-1 / 6)
+            limit = gradient_limit(constant)
             axes.axhline(limit, color=line.get_color(), linestyle=":", linewidth=1)
     axes.set(xlabel="t", ylabel="‖∇L‖/L^⅔ (dotted: √3 C^(−1/6))", ylim=(0, 4))
     axes.legend(fontsize=6)
@@ -299,7 +300,7 @@ def _regularity(start: tuple[int, float, int]) -> dict[str, Measured]:
     n, flow, begin = start[0], small_flow(*start), whole_phases(start).T2
     norms = plain("norms", float(n))
     curved = _curvature(start)
-    top, wrong = curved.hessian_max * 2 / n, curved.error("hessian_max") * 2 / n
+    top, wrong = (x / residual_rate(n) for x in (curved.hessian_max, curved.error("hessian_max")))
     at = int(np.argmax(top))
     return {
         **infima(flow, {"n‖wᵢ‖/‖v‖, least from T₂ on": norms}, begin),
@@ -326,8 +327,9 @@ def _draw_regularity(chosen: list[tuple[int, float, int]], figure: Any) -> None:
     for start in chosen:
         o = found_phases(*start).observables
         seen = (o.t > 1e-6) & (o.t < 1e12)
-        (line,) = left.loglog(o.t[seen], start[0] * o.norms[seen].min(axis=1), label=name(start))
-        left.loglog(o.t[seen], start[0] * o.norms[seen].max(axis=1), "--", color=line.get_color())
+        t, norms = o.t[seen], start[0] * o.norms[seen]
+        (line,) = left.loglog(t, norms.min(axis=1), label=start_name(start))
+        left.loglog(t, norms.max(axis=1), "--", color=line.get_color())
         curved = _curvature(start)
         right.loglog(curved.t, curved.hessian_max, color=line.get_color())
         low = curved.hessian_min

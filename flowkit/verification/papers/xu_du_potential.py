@@ -29,6 +29,7 @@ from flowkit.verification.papers.measures import (
 from flowkit.verification.papers.xu_du import (
     PAPER,
     exponential_flow,
+    leading_angle,
     mirror_law,
     random_flow,
     random_run,
@@ -118,11 +119,7 @@ def _vanishing() -> Measured:
 
 def predict_potential() -> dict[str, Prediction]:
     """θ = π/t and Z = 2b = ‖v‖ θ in toy case 1 (toy-1-series)."""
-    from symbolic.long_time import TAU
-    from symbolic.toy_cases import KAPPA
-    from symbolic.toy_series import toy_1_series
-
-    angle = float((TAU * toy_1_series().result[0]).subs(KAPPA, 1).expand().coeff(TAU, 0))
+    angle = leading_angle()
     return {
         "lim tZ/‖v‖, toy case 1": Prediction(angle, 1e-8, text="π"),
         "lim −dZ/dt over n²‖v‖θ²_max, toy case 1": Prediction(

@@ -13,18 +13,7 @@ from flowkit.verification.reports.terminal import text
 
 
 class Report(Results):
-    """Results of `verify`; ``report["xu-du/toy-1"]``, ``report.save("report.html")``.
-
-    Attributes
-    ----------
-    results : tuple of Result
-        In the order of the claims asked for.
-    profile : str
-    version : str
-        Of flowkit.
-    date : str
-        When the last claim was done, ISO 8601.
-    """
+    """`Results` of `verify`; ``report["xu-du/toy-1"]``, ``report.save("report.html")``."""
 
     def to_dict(self) -> dict[str, Any]:
         """All but the figures as plain data; see `flowkit.verification.reports.record`."""
